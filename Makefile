@@ -1,0 +1,83 @@
+# make demo    the whole pipeline on bundled digits, in .demo/: no network needed, under a minute
+# make repro   the real thing: whatever params.yaml names, from archive to report
+# make test    the tests            make check   lint, format, types
+# make ui      the runs in MLflow   make bench   what an epoch costs
+# make lock    new pins             make clean   remove what make set up; DVC's cache and MLflow's runs stay
+#
+# Every target first sets up .venv from requirements.lock, with uv where it is installed, else with pip.
+# TORCH=cpu takes the small CPU build of torch (README.md, "Set-up").
+
+PYTHON ?= python3
+PORT ?= 5000
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export VIRTUAL_ENV := $(CURDIR)/.venv
+
+.PHONY: demo repro test check ui bench lock clean venv install
+
+demo: venv
+	rm -rf .demo
+	mkdir -p .demo/.dvc .demo/data
+	cp -R dvc.yaml .dvcignore stages .demo
+	cp data/catalog.yaml .demo/data
+	sed 's/^\[core\]/&\n    no_scm = true/' .dvc/config > .demo/.dvc/config
+	sed 's/^datasets:.*/datasets: [digits]/' params.yaml > .demo/params.yaml
+	cd .demo && dvc repro
+	@echo "look at .demo/reports/index.html"
+
+repro: venv
+	@python -m stages.check
+	dvc repro
+	@echo "look at reports/index.html; compare the runs with: make ui"
+
+test: venv
+	python -m pytest
+
+check: venv
+	ruff check .
+	ruff format --check .
+	mypy
+
+ui: venv
+	python -m stages.ui --port $(PORT)
+
+bench: venv
+	python -m benchmarks.epoch
+
+lock:
+	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-header \
+	    --upgrade --output-file requirements.lock
+
+clean:
+	rm -rf .venv .demo dvc_plots .pytest_cache .mypy_cache .ruff_cache
+	find stages tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# By content, not by time: switching branches back and forth must not cost a set-up.
+venv:
+	@printf '%s\n' 'torch: $(TORCH)' | cat - requirements.lock | cmp -s - .venv/installed || \
+	    $(MAKE) --no-print-directory install
+
+# torch's CUDA libraries, which its CPU build does without, and torch itself, whose CPU build has other hashes
+CUDA := ^(torch|torchvision|triton|nvidia-|cuda-)
+TORCH_PINS = $(shell sed -nE 's/^((torch|torchvision)==[^ ]+).*/\1/p' requirements.lock)
+
+install:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "samebits needs Python 3.11 or newer: try make PYTHON=python3.12")'
+	$(PYTHON) -m venv --clear .venv
+ifeq ($(TORCH),cpu)
+	awk '/^[a-z]/ { keep = $$0 !~ /$(CUDA)/ } keep' requirements.lock > .venv/lock
+else
+	cp requirements.lock .venv/lock
+endif
+	if command -v uv > /dev/null; then \
+	    uv pip install --require-hashes --no-deps --compile-bytecode --requirement .venv/lock; \
+	else \
+	    .venv/bin/python -m pip install --quiet --require-hashes --no-deps --requirement .venv/lock; \
+	fi
+ifeq ($(TORCH),cpu)
+	if command -v uv > /dev/null; then \
+	    uv pip install --no-deps --compile-bytecode --torch-backend cpu $(TORCH_PINS); \
+	else \
+	    .venv/bin/python -m pip install --quiet --no-deps $(TORCH_PINS); \
+	fi
+endif
+	@printf '%s\n' 'torch: $(TORCH)' | cat - requirements.lock > .venv/installed

@@ -1,0 +1,1 @@
+"""What things cost: each benchmark prints paired ratios, never a verdict."""

@@ -1,0 +1,110 @@
+"""data/catalog.yaml as typed values: what each dataset is, where it may come from, and how to know it.
+
+Every dataset of today is four IDX files. One of another kind (a table, a folder of images) would be another model
+beside `Entry`, told apart by a key `format`.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, RootModel, StringConstraints
+
+from stages.command import UserError
+from stages.schema import Distinct, Strict, parse, read_yaml
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+$")]  # no hyphen: DVC joins names with it
+FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*$")]
+Url = Annotated[str, StringConstraints(pattern=r"^https?://\S+$")]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Md5 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+Count = Annotated[int, Field(ge=1)]
+
+
+class File(Strict):
+    """One file of a dataset: `sha256` is that of its decoded bytes, `md5` that of upstream's archive."""
+
+    name: FileName
+    images: Count
+    sha256: Sha256
+    md5: Md5 | None = None
+
+
+class Files(Strict):
+    """The four files of a dataset in IDX format."""
+
+    train_images: File
+    train_labels: File
+    test_images: File
+    test_labels: File
+
+
+@dataclass(frozen=True)
+class IdxFile:
+    """A file to fetch and read: upstream's name, shape of the array inside (all uint8), SHA-256 when decoded."""
+
+    archive: str
+    shape: tuple[int, ...]
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        """Name of the decoded file."""
+        return self.archive.removesuffix(".gz")
+
+    @property
+    def size(self) -> int:
+        """Bytes of the decoded file: a magic number, a number for each dimension, the values."""
+        return 4 + 4 * len(self.shape) + math.prod(self.shape)
+
+
+class Entry(Strict):
+    """One dataset of the catalog."""
+
+    title: str
+    classes: Annotated[list[str], Field(min_length=2, max_length=256), Distinct]
+    image: Annotated[list[Count], Field(min_length=2, max_length=2)]
+    files: Files
+    mirrors: list[Url] = Field(default_factory=list)
+    installed: str | None = None
+    bundled: Literal["sklearn"] | None = None
+    licence: str
+    citation: str
+
+    def images(self, split: Literal["train", "test"]) -> IdxFile:
+        """The images of a split: uint8 [N, H, W]."""
+        file: File = getattr(self.files, f"{split}_images")
+        return IdxFile(file.name, (file.images, *self.image), file.sha256)
+
+    def labels(self, split: Literal["train", "test"]) -> IdxFile:
+        """The labels of a split: uint8 [N]."""
+        file: File = getattr(self.files, f"{split}_labels")
+        return IdxFile(file.name, (file.images,), file.sha256)
+
+    def idx_files(self) -> list[IdxFile]:
+        """All four, the training set first."""
+        return [self.images("train"), self.labels("train"), self.images("test"), self.labels("test")]
+
+
+class Catalog(RootModel[dict[Name, Entry]]):
+    """The whole of catalog.yaml."""
+
+    def entry(self, dataset: str) -> Entry:
+        """Return one dataset. Raises UserError, naming those there are, if it is unknown."""
+        if dataset not in self.root:
+            raise UserError(f"unknown dataset '{dataset}': the catalog has {', '.join(self.root)}")
+        return self.root[dataset]
+
+    def owners(self, sha256: str) -> Iterator[str]:
+        """Say whose file has these decoded bytes, as in "mnist's train-labels-idx1-ubyte"."""
+        for dataset, entry in self.root.items():
+            for file in entry.idx_files():
+                if file.sha256 == sha256:
+                    yield f"{dataset}'s {file.name}"
+
+
+def load(path: Path) -> Catalog:
+    """Read and check a catalog. Raises UserError naming each wrong key, its value and what is allowed."""
+    return parse(read_yaml(path), Catalog, path)

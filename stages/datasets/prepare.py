@@ -1,0 +1,58 @@
+"""Resizing and holding out, in ways that give the same bytes on every machine."""
+
+import hashlib
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from stages.command import UserError
+from stages.datasets.arrays import Split
+
+
+def resize(images: Tensor, side: int) -> Tensor:
+    """Resize uint8 [N, H, W] to [N, side, side], bilinear with antialiasing.
+
+    This is what torchvision's resize does on processors with AVX2: weights in whole numbers, so that no processor
+    rounds otherwise. On others torchvision goes through float32 and gets other pixels: hence torch's own function.
+    """
+    return interpolate(images[:, None], size=(side, side), mode="bilinear", antialias=True)[:, 0].contiguous()
+
+
+def hold_out(split: Split, size: int, classes: list[str]) -> tuple[Split, Split]:
+    """Part a training set into what stays and `size` images for validation, with the same share of each class.
+
+    Raises UserError if that would leave a class without a training image.
+    """
+    counts = torch.bincount(split.labels, minlength=len(classes)).tolist()
+    if size >= len(split.labels):
+        raise UserError(
+            f"preprocess.validation_size is {size}, but must be less than the {len(split.labels)} training images"
+        )
+    shares = apportion(size, counts)
+    for name, count, share in zip(classes, counts, shares, strict=True):
+        if share >= count:
+            raise UserError(
+                f"preprocess.validation_size is {size}, which takes {share} of the {count} training images of the "
+                f"class {name}: at least one must stay"
+            )
+    held = torch.zeros(len(split.labels), dtype=torch.bool)
+    for label, share in enumerate(shares):
+        members = (split.labels == label).nonzero().flatten().tolist()
+        held[sorted(members, key=_lot)[:share]] = True
+    return Split(split.images[~held], split.labels[~held]), Split(split.images[held], split.labels[held])
+
+
+def apportion(seats: int, counts: list[int]) -> list[int]:
+    """Deal out `seats` in proportion to `counts` by the method of largest remainders; a tie goes to the first."""
+    total = sum(counts)
+    shares = [seats * count // total for count in counts]
+    by_remainder = sorted(range(len(counts)), key=lambda i: -(seats * counts[i] % total))
+    for i in by_remainder[: seats - sum(shares)]:
+        shares[i] += 1
+    return shares
+
+
+def _lot(position: int) -> bytes:
+    """A random-looking key for drawing images that depends on no library's generator."""
+    return hashlib.sha256(str(position).encode()).digest()

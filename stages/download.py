@@ -1,0 +1,45 @@
+"""Stage download: bring the files of one dataset, decoded and verified, into data/raw/DATASET."""
+
+import os
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stages.command import command
+from stages.datasets import catalog, sources
+from stages.datasets.catalog import Catalog, IdxFile
+from stages.datasets.transfer import FailedError
+from stages.files import whole
+
+CATALOG = Path("data/catalog.yaml")
+RAW = Path("data/raw")
+DOWNLOADS = Path("data/.downloads")  # not in RAW: DVC empties that before each run, and a transfer goes on from here
+
+
+def main(dataset: Annotated[str, typer.Argument(help="a name in data/catalog.yaml")]) -> None:
+    """Download and verify one dataset, unless it is there. DATASET_MIRROR names a folder or URL to try first."""
+    datasets = catalog.load(CATALOG)
+    entry = datasets.entry(dataset)
+    missing = [file for file in entry.idx_files() if not _is_there(RAW / dataset / file.name, file, datasets)]
+    if not missing:
+        print(f"{dataset}: already there and verified")
+        return
+    places = sources.sources_of(dataset, entry, os.environ.get("DATASET_MIRROR"), DOWNLOADS / dataset)
+    found = sources.obtain(dataset, missing, places, datasets)
+    with ExitStack() as renamed_at_the_end:
+        for name, data in found.items():
+            renamed_at_the_end.enter_context(whole(RAW / dataset / name)).write_bytes(data)
+
+
+def _is_there(path: Path, file: IdxFile, datasets: Catalog) -> bool:
+    try:
+        sources.read_archive(path, file, datasets)
+    except FailedError:
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    command(main)

@@ -1,0 +1,298 @@
+"""Functions of tensors, float64 with torch's autograd; every rounding is listed, so that a hand can repeat it.
+
+Shapes: leading axes are batches (say, seeds); each entry has grids of its own, so what is computed beside it
+changes none of its bits. Zeros have either sign; nothing here can tell them apart and `digest` does not.
+"""
+
+from typing import Any, Literal, cast
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from . import elementary
+from .elementary import shift
+from .grid import HUGE, TINY, exponent, integers, peak, peaks, snap, total_bits
+from .guard import CLASSES, NonFinite, Refused
+from .product import Peak, product
+
+Reduction = Literal["mean", "sum", "none"]
+LN2 = float.fromhex("0x1.62e42fefa39efp-1")
+
+
+def number(value: float, like: Tensor) -> Tensor:
+    """A divisor: a float64 tensor, since a GPU divides by a Python number through its rounded reciprocal."""
+    return torch.tensor(value, dtype=torch.float64, device=like.device)
+
+
+def matmul(
+    a: Tensor, b: Tensor, *, a_peak: float | Tensor | None = None, b_peak: float | Tensor | None = None,
+    terms: int | None = None,
+) -> Tensor:  # fmt: skip
+    """Exact a @ b of a [..., m, k] and b [..., k, n]; float64 -> float64, uint8, int8 and bool taken as integers.
+
+    Each real operand is rounded once, half to even, onto a power-of-two grid with p bits: (53 - ceil(log2 k)) // 2
+    each for two real ones, 45 - ceil(log2 k) for one beside an integer. The products and their sum are exact.
+
+    To compute part of a longer sum (a worker's share of a batch), give `terms`, the length of the whole, and
+    `a_peak`, `b_peak`, max|a| and max|b| over all parts (numbers, or [..., 1, 1] per batch entry): the parts' results
+    then add up exactly, in any order, to the whole's. Raises Refused, TypeError, and NonFinite on a CPU (elsewhere
+    the result is NaN).
+    """
+    for x, top, name in ((a, a_peak, "a_peak"), (b, b_peak, "b_peak")):
+        if top is not None and bool((peaks(x.double(), 2) > torch.as_tensor(top, dtype=torch.float64, device=x.device)).any()):
+            raise Refused(f"{name} is below the operand's own maximum")
+    if terms is not None and terms < a.shape[-1]:
+        raise Refused(f"terms {terms} is below the operands' own {a.shape[-1]}")
+    return cast(Tensor, _Matmul.apply(a, b, a_peak, b_peak, terms))
+
+
+class _Matmul(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, b: Tensor, a_peak: Peak, b_peak: Peak, terms: int | None) -> Tensor:
+        ctx.save_for_backward(a, b)
+        return product(a, b, a_peak, b_peak, terms)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:
+        a, b = ctx.saved_tensors
+        if (ctx.needs_input_grad[0] and a.ndim < g.ndim) or (ctx.needs_input_grad[1] and b.ndim < g.ndim):
+            raise Refused("a gradient for a matrix shared by a batch is not defined: expand it first")
+        return (
+            product(g, b.mT) if ctx.needs_input_grad[0] else None,
+            product(a.mT, g) if ctx.needs_input_grad[1] else None,
+            None, None, None,
+        )  # fmt: skip
+
+
+def total(x: Tensor, dim: int, top: Peak = None, count: int | None = None) -> Tensor:
+    """`sum` without autograd."""
+    dim %= x.ndim
+    bits = total_bits(count or x.shape[dim])
+    if x.device.type == "cpu" and dim == 0 and not (isinstance(top, Tensor) and top.ndim):
+        top = peak(x, "a sum") if top is None else float(top)
+        e = exponent(top, bits)
+        if top and TINY < e < HUGE:
+            return snap(x, bits, e).sum(0)
+    most = peaks(x, x.ndim - dim) if top is None else torch.as_tensor(top, dtype=torch.float64, device=x.device)
+    if x.device.type == "cpu" and not bool(torch.isfinite(most).all()):
+        raise NonFinite("a sum")
+    q, e_all = integers(x, bits, most)
+    return (shift(q.sum(dim, keepdim=True), e_all) + (most - most)).squeeze(dim)
+
+
+def sum(x: Tensor, dim: int = -1, *, peak: float | Tensor | None = None, count: int | None = None) -> Tensor:
+    """Exact sum of float64 x over one axis, on a grid with 53 - ceil(log2 count) bits for every term.
+
+    The axes left of `dim` are batches with grids of their own; `dim` and the axes right of it share one. For a part
+    of a longer sum give `count`, the length of the whole, and `peak`, max|x| over all parts: they then add up exactly.
+    """
+    if x.dtype != torch.float64:
+        raise TypeError(f"an exact sum is of float64, not {x.dtype}; integers have torch.sum")
+    if peak is not None and bool((x.detach().abs() > torch.as_tensor(peak, dtype=torch.float64, device=x.device)).any()):
+        raise Refused("peak is below the tensor's own maximum")
+    if count is not None and count < x.shape[dim]:
+        raise Refused(f"count {count} is below the tensor's own {x.shape[dim]}")
+    return cast(Tensor, _Sum.apply(x, dim, peak, count))
+
+
+class _Sum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, dim: int, top: Peak, count: int | None) -> Tensor:
+        ctx.dim, ctx.shape = dim, x.shape
+        return total(x, dim, top, count)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None, None, None]:
+        return g.unsqueeze(ctx.dim).expand(ctx.shape), None, None, None
+
+
+class _Exp2(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, t: Tensor) -> Tensor:
+        y = elementary.exp2(t)
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, g: Tensor) -> Tensor:
+        (y,) = ctx.saved_tensors
+        return cast(Tensor, g * (y * LN2))
+
+
+class _Log(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return elementary.log(x)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, g: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        return cast(Tensor, g / x)
+
+
+def exp2(t: Tensor) -> Tensor:
+    """2^t of float64 t, relative error below 2^-38. Gradient: g * (2^t * ln 2)."""
+    return cast(Tensor, _Exp2.apply(t))
+
+
+def exp(d: Tensor) -> Tensor:
+    """e^d of float64 d <= 0 in multiples of 2^-40, softmax's numerators: `sum` adds them exactly. No gradient.
+
+    Raises Refused for a d above 0 (on a CPU): take the row's maximum off first.
+    """
+    if d.device.type == "cpu" and bool((d > 0).any()):
+        raise Refused("exp takes numbers up to 0: subtract the row's maximum first")
+    return elementary.weights(d).mul_(2.0**-40)
+
+
+def log(x: Tensor) -> Tensor:
+    """Natural logarithm of float64 x, within 2 ulp; -inf at 0 and NaN below. Gradient: g / x."""
+    return cast(Tensor, _Log.apply(x))
+
+
+def shares(z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(d, e, s) of logits z [..., classes]: d = z - rowmax, e = round(2^40 exp d), s = sum e, an integer."""
+    if z.dtype != torch.float64:
+        raise TypeError(f"logits are {z.dtype}: exact arithmetic takes float64")
+    if z.shape[-1] > CLASSES:
+        raise Refused(f"{z.shape[-1]} classes: 40 bits and their sum exceed 53; at most {CLASSES}")
+    d = z - z.amax(-1, keepdim=True)
+    e = elementary.weights(d)
+    s = e.sum(-1, keepdim=True)
+    if z.device.type != "cpu":
+        return d, e, s + d.amin(-1, keepdim=True) * 0.0  # an infinity becomes a NaN
+    if d.numel() and not d.amin().item() > -torch.inf:
+        raise NonFinite("the logits")
+    return d, e, s
+
+
+def log_total(s: Tensor) -> Tensor:
+    """log of a row sum s of `shares`, its 2^40 taken out first (exactly)."""
+    return elementary.log(s * 2.0**-40)
+
+
+def softmax(z: Tensor) -> Tensor:
+    """Probabilities p = e / s over the last axis, with (d, e, s) = shares(z). Gradient: p * (g - sum(g * p))."""
+    return cast(Tensor, _Softmax.apply(z))
+
+
+class _Softmax(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, z: Tensor) -> Tensor:
+        _, e, s = shares(z)
+        p = e.div_(s)
+        ctx.save_for_backward(p)
+        return p
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, g: Tensor) -> Tensor:
+        (p,) = ctx.saved_tensors
+        return cast(Tensor, p * (g - total(g * p, -1).unsqueeze(-1)))
+
+
+def log_softmax(z: Tensor) -> Tensor:
+    """d - log(s / 2^40) over the last axis, with (d, e, s) = shares(z). Gradient: g - p * sum(g)."""
+    return cast(Tensor, _LogSoftmax.apply(z))
+
+
+class _LogSoftmax(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, z: Tensor) -> Tensor:
+        d, e, s = shares(z)
+        ctx.save_for_backward(e.div_(s))
+        return d.sub_(log_total(s))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, g: Tensor) -> Tensor:
+        (p,) = ctx.saved_tensors
+        return cast(Tensor, g - p * total(g, -1).unsqueeze(-1))
+
+
+def cross_entropy(logits: Tensor, labels: Tensor, reduction: Reduction = "mean") -> Tensor:
+    """Cross entropy of logits [..., n, classes] and integer labels [..., n].
+
+    Each row's loss is log(s / 2^40) - d[label], with (d, e, s) = shares(logits). "none" returns [..., n];
+    "sum" their exact sum over n and "mean" that sum / n, leaving the leading axes, so that seeds stay apart.
+    Gradient: p - onehot(label) (p = e / s, one subtraction), / n for the mean, then times the upstream gradient.
+    """
+    return cast(Tensor, _CrossEntropy.apply(logits, labels, reduction))
+
+
+class _CrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, labels: Tensor, reduction: Reduction) -> Tensor:
+        if labels.shape != z.shape[:-1] or labels.is_floating_point():
+            raise ValueError(f"labels {tuple(labels.shape)} {labels.dtype} do not fit logits {tuple(z.shape)}")
+        index = labels.long().unsqueeze(-1)
+        d, e, s = shares(z)
+        losses = (log_total(s) - d.gather(-1, index)).squeeze(-1)
+        if ctx.needs_input_grad[0]:
+            p = e.div_(s)
+            ctx.save_for_backward(p.scatter_(-1, index, p.gather(-1, index).sub_(1.0)))
+        ctx.reduction = reduction
+        if reduction == "none":
+            return losses
+        result = total(losses, -1)
+        return result if reduction == "sum" else result / number(labels.shape[-1], z)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None, None]:
+        (gap,) = ctx.saved_tensors
+        if ctx.reduction == "mean":
+            gap = gap / number(gap.shape[-2], gap)
+        return gap * (g.unsqueeze(-1) if ctx.reduction == "none" else g[..., None, None]), None, None
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, levels: float = 255.0) -> Tensor:
+    """x @ weight.T + bias of x [..., n, in], weight [..., out, in] and bias [..., out].
+
+    A uint8 (int8, bool) x stands for x / levels: z = matmul(x, weight.T) / levels + bias, one division, one sum.
+    Gradients from g: weight matmul((g / levels).T, x), bias sum(g, -2), x matmul(g, weight); a float64 x has no
+    levels. With a weight of two axes, the leading axes of x are more rows.
+    """
+    if weight.ndim == 2 and x.ndim != 2:
+        rows = linear(x.reshape(-1, x.shape[-1]), weight, bias, levels)
+        return rows.reshape(*x.shape[:-1], weight.shape[0])
+    return cast(Tensor, _Linear.apply(x, weight, bias, levels))
+
+
+class _Linear(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, levels: float) -> Tensor:
+        x_top = w_top = None
+        if x.device.type == "cpu" and x.ndim == weight.ndim == 2:  # measured once, used forward and backward
+            x_top = peak(x, "the input") if x.is_floating_point() else None
+            w_top = peak(weight, "the weight")
+        z = product(x, weight.mT, x_top, w_top)
+        if not x.is_floating_point() and levels != 1:
+            z.div_(number(levels, z))
+        if bias is not None:
+            z.add_(bias.unsqueeze(-2))
+        ctx.save_for_backward(x, weight)
+        ctx.x_top, ctx.w_top, ctx.levels = x_top, w_top, levels
+        return z
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
+        x, weight = ctx.saved_tensors
+        top = peak(g, "the gradient") if g.device.type == "cpu" and g.ndim == weight.ndim == 2 else None
+        dx = dw = db = None
+        if ctx.needs_input_grad[0]:
+            dx = product(g, weight, top, ctx.w_top)
+        if ctx.needs_input_grad[2]:
+            db = total(g, -2, top)
+        if ctx.needs_input_grad[1]:
+            if not x.is_floating_point() and ctx.levels != 1:
+                g, top = g / number(ctx.levels, g), None
+            dw = product(g.mT, x, top, ctx.x_top)
+        return dx, dw, db, None

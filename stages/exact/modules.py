@@ -1,0 +1,69 @@
+"""Layers and loss, to be put into torch.nn.Sequential beside torch's own Flatten and ReLU, which are exact."""
+
+import torch
+from torch import Tensor, nn
+
+from . import functional as F  # noqa: N812
+from .functional import Reduction
+from .guard import NonFinite, able, room
+from .random import normal, uniform
+
+
+class Linear(nn.Module):
+    """y = x weight.T + bias, exactly summed; weight [out, in] and bias [out], float64.
+
+    Both start uniform on +-1/sqrt(in), functions of seed and tag alone: give every layer of a model its own tag,
+    which also names the layer in errors. Integer inputs (uint8 pixels) stand for x / levels. Raises Refused for
+    widths that 53 bits cannot sum.
+    """
+
+    weight: nn.Parameter
+    bias: nn.Parameter | None
+
+    def __init__(
+        self, in_features: int, out_features: int, bias: bool = True, *, seed: int = 0, tag: str = "linear",
+        levels: float = 255.0, device: torch.device | str | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        room(in_features, what=f"{tag}: a product over {in_features} inputs")
+        room(out_features, what=f"{tag}: a product over {out_features} outputs")
+        able(device or "cpu")
+        self.in_features, self.out_features = in_features, out_features
+        self.seed, self.tag, self.levels = seed, tag, levels
+        weight = uniform((out_features, in_features), seed, f"{tag}.weight", in_features)
+        self.weight = nn.Parameter(weight.to(device))
+        self.bias = (
+            nn.Parameter(uniform((out_features,), seed, f"{tag}.bias", in_features).to(device)) if bias else None
+        )
+
+    @torch.no_grad()
+    def normal_(self, std: float, mean_bias: float = 0.0) -> "Linear":
+        """Restart: weight normal with mean 0 and this deviation, bias constant. Returns the layer."""
+        self.weight.copy_(normal(self.weight.shape, std, self.seed, f"{self.tag}.weight"))
+        if self.bias is not None:
+            self.bias.fill_(mean_bias)
+        return self
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [..., in] to [..., out]."""
+        try:
+            return F.linear(x, self.weight, self.bias, self.levels)
+        except NonFinite as error:
+            error.place.setdefault("layer", self.tag)
+            raise
+
+    def extra_repr(self) -> str:
+        """Sizes, as in torch."""
+        return f"{self.in_features}, {self.out_features}, bias={self.bias is not None}, tag={self.tag!r}"
+
+
+class CrossEntropyLoss(nn.Module):
+    """functional.cross_entropy with its reduction fixed."""
+
+    def __init__(self, reduction: Reduction = "mean") -> None:
+        super().__init__()
+        self.reduction: Reduction = reduction
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Loss of logits [..., n, classes] and integer labels [..., n]."""
+        return F.cross_entropy(logits, labels, self.reduction)

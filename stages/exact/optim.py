@@ -1,0 +1,54 @@
+"""Stochastic gradient descent as a fixed sequence of single roundings."""
+
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor
+
+
+class SGD:
+    """torch.optim.SGD's recursions, one rounded operation at a time, for float64 parameters w with gradient g.
+
+        g <- g + w * weight_decay      where weight_decay is not 0: product, sum
+        v <- v * momentum + g          where momentum is not 0: product, sum; v <- g at the first step
+        w <- w - v * lr                product, difference; v is g without momentum
+
+    lr, momentum and weight_decay may be changed between steps. Not a torch.optim.Optimizer, whose first step imports
+    torch's compiler, which takes two seconds of every process.
+    """
+
+    def __init__(
+        self, params: Iterable[Tensor], lr: float, momentum: float = 0.0, weight_decay: float = 0.0
+    ) -> None:
+        if lr < 0 or momentum < 0 or weight_decay < 0:
+            raise ValueError(f"lr {lr}, momentum {momentum}, weight_decay {weight_decay}: none may be negative")
+        self.params, self.lr, self.momentum, self.weight_decay = list(params), lr, momentum, weight_decay
+        self.velocity: list[Tensor | None] = [None] * len(self.params)
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        for w in self.params:
+            w.grad = None
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Update every parameter that has a gradient."""
+        for i, w in enumerate(self.params):
+            g = w.grad
+            if g is None:
+                continue
+            if self.weight_decay:
+                g = g + w * self.weight_decay
+            if self.momentum:
+                v = self.velocity[i]
+                g = self.velocity[i] = g.clone() if v is None else v.mul_(self.momentum).add_(g)
+            w.sub_(g * self.lr)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The velocities, by the number of their parameter."""
+        return {str(i): v for i, v in enumerate(self.velocity) if v is not None}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Take velocities from `state_dict`."""
+        places = [state.get(str(i)) for i in range(len(self.params))]
+        self.velocity = [v if v is None else v.clone().to(w.device) for v, w in zip(places, self.params, strict=True)]

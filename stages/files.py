@@ -1,0 +1,61 @@
+"""Files that appear whole or not at all, in bytes that depend on nothing but their content."""
+
+import csv
+import hashlib
+import io
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Give a scratch path beside `path`; on success it becomes `path` in one step, on failure it is removed."""
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield scratch
+        scratch.replace(path)
+    except OSError as error:
+        error.filename = str(path)  # what the user knows it by; a full disk names no file at all
+        raise
+    finally:
+        with suppress(OSError):
+            scratch.unlink()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8 with plain newlines on every system."""
+    with whole(path) as scratch:
+        scratch.write_bytes(text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON in the order given; a float is written as its shortest exact decimal.
+
+    Raises ValueError for a NaN or an infinity, which JSON cannot hold.
+    """
+    write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read one JSON file."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write one or more rows under the first row's keys; a float is written as its shortest exact decimal."""
+    text, rows = io.StringIO(), list(rows)
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

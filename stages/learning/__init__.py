@@ -1,0 +1,1 @@
+"""Models, their training loop, and where they run."""

@@ -1,0 +1,31 @@
+"""Trained models, read back from their files."""
+
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from stages.command import UserError
+from stages.learning.arithmetic import Arithmetic
+from stages.learning.concise import network
+
+
+def load_models(path: Path, ops: Arithmetic, where: torch.device) -> list[nn.Sequential]:
+    """Return one network per seed from a model.safetensors. Raises UserError when it cannot be read."""
+    try:
+        state = load_file(path, device=str(where))
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: `dvc repro` trains it") from None
+    except SafetensorError as error:
+        raise UserError(f"{path} is not a whole safetensors file ({error}): `dvc repro` trains it again") from None
+    names = sorted((name for name in state if name.endswith("weight")), key=_position)
+    layers = [(state[name], state[name.removesuffix("weight") + "bias"]) for name in names]
+    seeds = range(len(layers[0][0]))
+    return [network(ops, [(W[seed], b[seed]) for W, b in layers]) for seed in seeds]
+
+
+def _position(name: str) -> int:
+    """The place in nn.Sequential, the number in "3.weight"; a single layer's plain "weight" comes first."""
+    return int(name.partition(".")[0]) if "." in name else 0

@@ -1,0 +1,94 @@
+"""Softmax regression from scratch: every step of learning by hand (Dive into Deep Learning, 3.6 and 3.7).
+
+The letters are the book's, for a minibatch of B images of D pixels in K classes:
+
+    X  pixels 0..255, uint8 [B, D]         W  weight [K, D]: a row is one class's template
+    y  labels, int64 [B]                   b  bias [K]
+    Z  logits [B, K]                       P  probabilities [B, K]
+
+`ops` is the arithmetic: stages.exact or stages.learning.float32.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from stages.learning.arithmetic import Arithmetic
+
+
+def net(ops: Arithmetic, X: Tensor, W: Tensor, b: Tensor) -> Tensor:
+    """Return the logits Z = X W^T / 255 + b. Dividing last keeps the pixels in the product small integers."""
+    return ops.matmul(X, W.T) / _number(255, W) + b
+
+
+def softmax(ops: Arithmetic, Z: Tensor) -> Tensor:
+    """Return P = exp(Z) / sum(exp(Z)), row by row. The row's maximum goes first: no exp can overflow."""
+    E = ops.exp(Z - Z.amax(1, keepdim=True))
+    return E / ops.sum(E, 1)[:, None]
+
+
+def cross_entropy(ops: Arithmetic, Z: Tensor, y: Tensor) -> Tensor:
+    """Return each image's loss [B], -log P[y] = log(sum(exp(Z))) - Z[y], which takes no log of zero."""
+    D = Z - Z.amax(1, keepdim=True)
+    return ops.log(ops.sum(ops.exp(D), 1)) - pick(D, y)
+
+
+def pick(A: Tensor, y: Tensor) -> Tensor:
+    """Return A[i, y[i]] for every row i."""
+    return A[torch.arange(len(y), device=y.device), y]
+
+
+def accuracy(Z: Tensor, y: Tensor) -> float:
+    """Return the share of rows whose largest logit (or probability) is the label's."""
+    return hits(Z, y).item() / len(y)
+
+
+def hits(Z: Tensor, y: Tensor) -> Tensor:
+    """Return the number of rows whose largest logit is the label's."""
+    return (Z.argmax(1) == y).sum()
+
+
+def gradient(ops: Arithmetic, X: Tensor, y: Tensor, Z: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean loss's gradient for W and b. For the logits it is (P - Y) / B, with Y one-hot."""
+    P, Y = softmax(ops, Z), one_hot(y, Z.shape[1])
+    G = (P - Y) / _number(len(y), Z)
+    return ops.matmul((G / _number(255, Z)).T, X), ops.sum(G, 0)
+
+
+def sgd(
+    parameters: list[Tensor], gradients: list[Tensor], velocities: list[Tensor], lr: float, momentum: float
+) -> None:
+    """Take one step of minibatch stochastic gradient descent in place: v = momentum v + g, w = w - lr v."""
+    for w, g, v in zip(parameters, gradients, velocities, strict=True):
+        v.mul_(momentum).add_(g)
+        w.sub_(v * lr)
+
+
+class Scratch:
+    """The model and its update, as the training loop wants them."""
+
+    def __init__(self, ops: Arithmetic, W: Tensor, b: Tensor, lr: float, momentum: float):
+        self.ops, self.W, self.b = ops, W.to(ops.dtype), b.to(ops.dtype)
+        self.velocities = [torch.zeros_like(self.W), torch.zeros_like(self.b)]
+        self.lr, self.momentum = lr, momentum
+
+    def logits(self, X: Tensor) -> Tensor:
+        """Return Z [B, K] for images [B, H, W]."""
+        return net(self.ops, X.flatten(1), self.W, self.b)
+
+    def step(self, X: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Learn from one minibatch; return its mean loss and its hits from before the update."""
+        Z = self.logits(X)
+        losses = cross_entropy(self.ops, Z, y)
+        gradients = gradient(self.ops, X.flatten(1), y, Z)
+        sgd([self.W, self.b], list(gradients), self.velocities, self.lr, self.momentum)
+        return self.ops.sum(losses, 0) / _number(len(y), Z), hits(Z, y)
+
+    def state(self) -> dict[str, Tensor]:
+        """Return what was learned."""
+        return {"weight": self.W, "bias": self.b}
+
+
+def _number(value: int, like: Tensor) -> Tensor:
+    """A divisor as a tensor: CUDA divides by a Python number through a rounded reciprocal."""
+    return torch.tensor(value, dtype=like.dtype, device=like.device)

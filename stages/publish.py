@@ -1,0 +1,200 @@
+"""Publish finished results to MLflow: each dataset x run once, known by a hash of what it is.
+
+Nothing here is part of training: a result that DVC restored from its cache is published like a new one, and a dead
+server costs a warning. `python -m stages.publish [DATASET...]` does by hand what `evaluate` does as best effort;
+its exit code is 3 where MLflow cannot be reached.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import pandas as pd
+import typer
+
+from stages import params as parameters
+from stages import tracking
+from stages.command import UserError, command
+from stages.files import read_json, sha256, write_text
+from stages.params import RUNS, Params, Training
+from stages.provenance import changed_since, git_tags
+from stages.results import charts
+
+UNAVAILABLE = 3  # exit code
+LONGEST = 120  # seconds for a best effort; a dead server ends it within 10
+
+DATA = "data/processed/{dataset}"
+MODEL = "models/{dataset}/{run}"
+LOG = "logs/{dataset}/{run}.json"
+ARTIFACTS = {  # in MLflow: here
+    "model/model.safetensors": f"{MODEL}/model.safetensors",
+    "history.csv": f"{MODEL}/history.csv",
+    "metrics.json": "metrics/{dataset}/{run}.json",
+    "classes.csv": "metrics/{dataset}/{run}_classes.csv",
+    "confusion.csv": "metrics/{dataset}/{run}_confusion.csv",
+    "predictions.csv": "predictions/{dataset}/{run}.csv",
+}
+
+
+class UnfinishedError(Exception):
+    """The outputs of a run are not there, or do not belong together."""
+
+
+def main(
+    datasets: Annotated[list[str] | None, typer.Argument(help="Only these; all of params.yaml if none.")] = None,
+) -> None:
+    """Publish every finished result that MLflow does not have yet."""
+    try:
+        publish(*datasets or ())
+    except tracking.UnavailableError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise typer.Exit(UNAVAILABLE) from None
+
+
+def publish(*datasets: str) -> None:
+    """Publish the finished runs of `datasets`, or of all in params.yaml, and print a line for each run.
+
+    Raises UserError for a dataset that params.yaml does not name, tracking.UnavailableError if the store fails.
+    """
+    params = parameters.load()
+    if unknown := set(datasets) - set(params.datasets):
+        raise UserError(f"{', '.join(sorted(unknown))}: params.yaml names only {', '.join(params.datasets)}")
+    records = []
+    for dataset in datasets or params.datasets:
+        for run in RUNS:
+            try:
+                records.append(record(dataset, run, params))
+            except UnfinishedError as reason:
+                print(f"{dataset} {run}: not published, {reason}: run `dvc repro`", flush=True)
+    if not records:
+        return
+    with tracking.connect() as store:
+        for entry in records:
+            fresh = not store.has(entry.key)
+            if fresh:
+                with tempfile.TemporaryDirectory() as folder:
+                    gather(entry.dataset, entry.run, Path(folder))
+                    store.add(entry, Path(folder))
+            print(f"{entry.name}: {'published' if fresh else 'already there'}", flush=True)
+
+
+def best_effort(*datasets: str) -> None:
+    """Publish in a process of its own: whatever goes wrong there is one line of warning here."""
+    # Without DVC_STAGE, for this is not the stage: its failure must not put the stage's old outputs back.
+    environment = {name: value for name, value in os.environ.items() if name != "DVC_STAGE"}
+    line = [sys.executable, "-m", "stages.publish", *datasets]
+    try:
+        done = subprocess.run(line, env=environment, stderr=subprocess.PIPE, text=True, timeout=LONGEST)
+        problem = (done.stderr.splitlines() or [f"exit code {done.returncode}"])[-1] if done.returncode else ""
+    except subprocess.TimeoutExpired:
+        problem = f"it took more than {LONGEST} s"
+    except OSError as error:
+        problem = str(error)
+    if problem:
+        reason = problem.removeprefix("error: ")
+        print(f"warning: not published to MLflow: {reason}; `python -m stages.publish` does it later", flush=True)
+
+
+def record(dataset: str, run: str, params: Params) -> tracking.Record:
+    """Read the finished outputs of one run. Raises UnfinishedError, saying what is missing or does not fit."""
+    paths = {name: Path(path.format(dataset=dataset, run=run)) for name, path in ARTIFACTS.items()}
+    summary = Path(DATA.format(dataset=dataset)) / "summary.json"
+    if missing := [path for path in (summary, *paths.values()) if not path.exists()]:
+        raise UnfinishedError(f"{missing[0]} is missing")
+    if changed := changed_since(DATA.format(dataset=dataset), MODEL.format(dataset=dataset, run=run)):
+        raise UnfinishedError(f"{changed} has changed since")
+    try:
+        return _record(dataset, run, params, read_json(summary), paths)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UnfinishedError(f"its outputs cannot be read ({type(error).__name__}: {error})") from None
+
+
+def _record(dataset: str, run: str, params: Params, summary: Any, paths: dict[str, Path]) -> tracking.Record:
+    training, results = params.training(run), read_json(paths["metrics.json"])
+    history = pd.read_csv(paths["history.csv"])
+    _check(training, sha256(paths["model/model.safetensors"]), history, results)
+    names = {"dataset": dataset, "run": run}
+    hashes = {"dataset_digest": summary["digest"], "model_sha256": results["model_sha256"]}
+    chosen = {"arithmetic": params.arithmetic, **params.preprocess.model_dump(), **training.model_dump()}
+    identity = json.dumps({**names, **hashes, "parameters": chosen, "metrics": results}, sort_keys=True)
+    log = training_log(dataset, run, results["model_sha256"])
+    return tracking.Record(
+        key=hashlib.sha256(identity.encode()).hexdigest(),
+        dataset=dataset,
+        run=run,
+        note=_note(summary["title"], run, results),
+        params={**names, **chosen, "parameters": results["parameters"]},
+        metrics=_metrics(history, results),
+        tags={**names, **hashes, **log, **git_tags()},
+        digest=summary["digest"],
+        source=DATA.format(dataset=dataset),
+        seconds=float(log.get("seconds", 0)),
+    )
+
+
+def _check(training: Training, model_sha256: str, history: pd.DataFrame, results: Any) -> None:
+    if results["model_sha256"] != model_sha256:
+        raise UnfinishedError("its metrics are of another model")
+    if not training.seeds == results["seeds"] == history["seed"].unique().tolist():
+        raise UnfinishedError("its seeds are not those of params.yaml")
+    if set(history["epoch"]) != set(range(1, training.epochs + 1)):
+        raise UnfinishedError("its epochs are not those of params.yaml")
+
+
+def _metrics(history: pd.DataFrame, results: Any) -> dict[str, dict[int, float]]:
+    """Name -> epoch -> value: history's mean over the seeds, its last epoch in the figures of the evaluation.
+
+    The spread over the seeds belongs to no epoch: at 0 alone, MLflow draws it as bars.
+    """
+    epochs = history.drop(columns="seed").groupby("epoch").mean()
+    metrics = {str(name): dict(zip(epochs.index.tolist(), epochs[name].tolist(), strict=True)) for name in epochs}
+    for split in [split for split in ("validation", "test") if split in results]:
+        for quantity, figures in results[split].items():
+            name = f"{split}_{quantity}"
+            metrics[name][int(epochs.index.max())] = figures["mean"]
+            if "std" in figures:
+                low, high = figures["ci95"]
+                spread = {"std": figures["std"], "ci95_low": low, "ci95_high": high}
+                metrics |= {f"{name}_{measure}": {0: value} for measure, value in spread.items()}
+    return metrics
+
+
+def _note(title: str, run: str, results: Any) -> str:
+    accuracy, seeds = results["test"]["accuracy"], len(results["seeds"])
+    spread = f" (standard deviation {accuracy['std']:.4f} over {seeds} seeds)" if "std" in accuracy else ""
+    return f"{title}, {run}: test accuracy {accuracy['mean']:.4f}{spread}"
+
+
+def training_log(dataset: str, run: str, model_sha256: str) -> dict[str, str]:
+    """Return device, threads, seconds and versions of the training that made this very model, if it left them."""
+    try:
+        log = read_json(Path(LOG.format(dataset=dataset, run=run)))
+        if log.pop("model_sha256") != model_sha256:
+            return {}
+        return {name: str(value) for name, value in (log | log.pop("versions")).items()}
+    except (FileNotFoundError, KeyError, ValueError):
+        return {}  # it is no output: nothing hangs on it
+
+
+def gather(dataset: str, run: str, folder: Path) -> None:
+    """Fill `folder` with what a person wants to see or fetch: the model, the tables and their charts."""
+    for name, path in ARTIFACTS.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        shutil.copyfile(path.format(dataset=dataset, run=run), folder / name)
+    confusion = pd.read_csv(folder / "confusion.csv", dtype={"actual": str, "predicted": str})
+    figures = {
+        "learning_curves": charts.learning_curves(pd.read_csv(folder / "history.csv")),
+        "confusion_matrix": charts.confusion_matrix(confusion, confusion["actual"].unique().tolist()),
+    }
+    for name, figure in figures.items():
+        write_text(folder / "plots" / f"{name}.svg", charts.to_svg(figure))
+
+
+if __name__ == "__main__":
+    command(main)

@@ -1,0 +1,135 @@
+"""Stage report: every run of every dataset as a page, a summary and tidy tables. Writes reports/."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from safetensors import SafetensorError, safe_open
+
+from stages.command import UserError, command
+from stages.files import read_json, sha256, write_text
+from stages.params import RUNS, Params, Training, load
+from stages.results import page, tables
+from stages.results.outcome import Dataset, Run
+from stages.schema import read_yaml
+
+CATALOG = Path("data/catalog.yaml")
+PROCESSED, MODELS, METRICS, PREDICTIONS = (
+    Path(name) for name in ("data/processed", "models", "metrics", "predictions")
+)
+REPORTS = Path("reports")
+IMAGES = 20  # test images shown for each run
+
+T = TypeVar("T")
+
+
+def main() -> None:
+    """Write reports/: index.html, summary.md for a pull request, plots/*.csv for `dvc plots`."""
+    params = load()
+    if "DVC_STAGE" in os.environ:
+        prune([PROCESSED, MODELS, METRICS, PREDICTIONS], known=read_yaml(CATALOG), wanted=params.datasets)
+    datasets = [read_dataset(name, params) for name in params.datasets]
+    files = {"index.html": page.html(datasets, params), "summary.md": page.markdown(datasets, params)}
+    for table in (tables.results, tables.learning_curves, tables.classes, tables.confusion):
+        files[f"plots/{table.__name__}.csv"] = table(datasets).to_csv(index=False, lineterminator="\n")
+    for name, text in files.items():
+        write_text(REPORTS / name, text)
+
+
+def prune(folders: Iterable[Path], known: Iterable[str], wanted: Iterable[str]) -> None:
+    """Remove what is left in `folders` of datasets that are known but no longer wanted.
+
+    DVC leaves the outputs of a dataset that was taken out of params.yaml where they are; as part of the folders
+    that the report depends on they would make dvc.lock depend on what was run here before. Only folders named as
+    a known dataset go, never a link or what it points to, and DVC has a copy of every output in its cache.
+    """
+    places = [folder for folder in folders if not folder.is_symlink()]
+    for name in sorted(set(known) - set(wanted)):
+        left = [place / name for place in places if (place / name).is_dir() and not (place / name).is_symlink()]
+        for folder in left:
+            shutil.rmtree(folder)
+        if left:
+            print(
+                f"removed {', '.join(map(str, left))}: {name} is not among the datasets of params.yaml; "
+                f"once it is again, `dvc checkout` brings them back from DVC's cache"
+            )
+
+
+def read_dataset(name: str, params: Params) -> Dataset:
+    """Read what the pipeline made of a dataset. Raises UserError naming the file and the stage to run."""
+    stage = f"preprocess@{name}"
+    summary = _read(PROCESSED / name / "summary.json", stage, read_json)
+    images, labels = _read(PROCESSED / name / "test.safetensors", stage, _first_images)
+    actual = [summary["classes"][label] for label in labels]
+    runs = [read_run(name, run, params.training(run), actual) for run in RUNS]
+    return Dataset(name, summary, images, runs)
+
+
+def read_run(dataset: str, name: str, training: Training, actual: list[str]) -> Run:
+    """Read what came out of a run; `actual` holds the classes of the first test images. Raises UserError."""
+    train = f"train-scratch@{dataset}" if name == "scratch" else f"train-concise@{dataset}-{name}"
+    evaluate = f"evaluate@{dataset}"
+    model, metrics = MODELS / dataset / name / "model.safetensors", METRICS / dataset / f"{name}.json"
+    history, predictions = MODELS / dataset / name / "history.csv", PREDICTIONS / dataset / f"{name}.csv"
+    run = Run(
+        name,
+        training,
+        metrics=_read(metrics, evaluate, read_json),
+        history=_read(history, train, _table("seed epoch train_loss train_accuracy test_loss test_accuracy")),
+        classes=_read(METRICS / dataset / f"{name}_classes.csv", evaluate, _table("class precision recall f1 support")),
+        confusion=_read(METRICS / dataset / f"{name}_confusion.csv", evaluate, _table("actual predicted count")),
+        predictions=_read(predictions, evaluate, _table("index actual predicted probability")),
+    )
+    trained = [(seed, epoch) for seed in training.seeds for epoch in range(1, training.epochs + 1)]
+    if list(zip(run.history["seed"], run.history["epoch"], strict=True)) != trained:
+        raise _stale(history, "has other seeds or epochs than params.yaml", train)
+    if run.metrics["model_sha256"] != _read(model, train, sha256):
+        raise _stale(metrics, f"was measured on another model than {model}", evaluate)
+    if run.predictions["actual"].head(len(actual)).tolist() != actual:
+        raise _stale(predictions, f"is about other images than {PROCESSED / dataset / 'test.safetensors'}", evaluate)
+    return run
+
+
+def _first_images(path: Path) -> tuple[npt.NDArray[np.uint8], list[int]]:
+    """Read images uint8 [up to IMAGES, H, W] and labels; numpy's reader, because importing torch takes seconds."""
+    with safe_open(path, framework="numpy") as file:
+        images, labels = file.get_slice("images"), file.get_slice("labels")
+        shown = min(IMAGES, labels.get_shape()[0])
+        return images[:shown], labels[:shown].tolist()
+
+
+def _table(columns: str) -> Callable[[Path], pd.DataFrame]:
+    """Return a reader of CSV files that have (at least) these columns; class names stay text, floats exact."""
+    text = dict.fromkeys(["class", "actual", "predicted"], str)
+
+    def read(path: Path) -> pd.DataFrame:
+        table = pd.read_csv(path, dtype=text, keep_default_na=False)
+        missing = set(columns.split()) - set(table)
+        if missing:
+            raise ValueError(f"no column {', '.join(sorted(missing))}")
+        return table
+
+    return read
+
+
+def _read(path: Path, stage: str, reader: Callable[[Path], T]) -> T:
+    """Return reader(path); raise UserError naming the stage that writes `path` if that cannot be."""
+    try:
+        return reader(path)
+    except FileNotFoundError:
+        raise _stale(path, "is missing", stage) from None
+    except (ValueError, SafetensorError) as error:
+        raise _stale(path, f"is damaged ({str(error).strip()})", stage) from None
+
+
+def _stale(path: Path, fault: str, stage: str) -> UserError:
+    return UserError(f"{path} {fault}: run `dvc repro {stage}`")
+
+
+if __name__ == "__main__":
+    command(main)

@@ -1,0 +1,101 @@
+"""The report as one HTML page that needs nothing beside it, and as Markdown for a pull request."""
+
+import re
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
+
+from stages.params import RUNS, Params
+from stages.results import charts, thumbnails
+from stages.results.outcome import Dataset, Run
+
+MODELS = {
+    "scratch": "softmax regression from raw tensors",
+    "concise": "softmax regression with nn.Module",
+    "mlp": "a multilayer network with nn.Module",
+}
+# ColorBrewer's Dark2, which the colour-blind tell apart, a little darker: see charts.ACCENT
+COLORS = dict(zip(RUNS, ("#6e68b0", "#c05000", "#14805f"), strict=True))
+
+
+def html(datasets: list[Dataset], params: Params) -> str:
+    """Render the page: figures as inline SVG, images as data, no script and no request to anywhere."""
+    return _render("report.html.j2", datasets, params)
+
+
+def markdown(datasets: list[Dataset], params: Params) -> str:
+    """Render the table of results."""
+    return _render("summary.md.j2", datasets, params)
+
+
+def _render(template: str, datasets: list[Dataset], params: Params) -> str:
+    environment = Environment(
+        loader=PackageLoader("stages.results"),
+        autoescape=select_autoescape(["html.j2"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(percent=percent, data_uri=thumbnails.data_uri)
+    environment.globals.update(
+        models=MODELS,
+        colors=COLORS,
+        curves=learning_curves,
+        matrix=confusion_matrix,
+        network=network,
+        several_seeds=any(len(run.training.seeds) > 1 for dataset in datasets for run in dataset.runs),
+        titles=" and ".join(", ".join(dataset.summary["title"] for dataset in datasets).rsplit(", ", 1)),
+    )
+    return environment.get_template(template).render(datasets=datasets, params=params)
+
+
+def percent(share: float) -> str:
+    """Write a share of 1 with two decimals of a percent: exact where ten thousand images are counted."""
+    return f"{100 * share:.2f} %"
+
+
+def network(dataset: Dataset, run: Run) -> str:
+    """Name the layers' widths, as 784-520-10."""
+    height, width = dataset.summary["image"]
+    return "-".join(map(str, [height * width, *run.training.hidden, len(dataset.summary["classes"])]))
+
+
+def learning_curves(dataset: Dataset, run: Run) -> Markup:
+    """Draw the run's history, described in words for those who do not see it."""
+    by_epoch = run.history.groupby("epoch")[["test_loss", "test_accuracy"]].mean()
+    first, last = by_epoch.iloc[0], by_epoch.iloc[-1]
+    description = (
+        f"Learning curves of {run.name} on {dataset.summary['title']}: from the first to the last epoch "
+        f"the test loss goes from {first.test_loss:.4f} to {last.test_loss:.4f}, "
+        f"the test accuracy from {percent(first.test_accuracy)} to {percent(last.test_accuracy)}."
+    )
+    svg = charts.to_svg(charts.learning_curves(run.history, COLORS[run.name]))
+    return inline(svg, f"{dataset.name}-{run.name}-curves", description)
+
+
+def confusion_matrix(dataset: Dataset, run: Run) -> Markup:
+    """Draw the run's confusion matrix, described in words for those who do not see it."""
+    right = run.confusion[run.confusion["actual"] == run.confusion["predicted"]]
+    description = (
+        f"Confusion matrix of {run.name} on {dataset.summary['title']}: {right['count'].sum()} of "
+        f"{run.confusion['count'].sum()} test images are on its diagonal. {_worst(run.confusion)}"
+    )
+    svg = charts.to_svg(charts.confusion_matrix(run.confusion, dataset.summary["classes"], COLORS[run.name]))
+    return inline(svg, f"{dataset.name}-{run.name}-matrix", description)
+
+
+def _worst(confusion: pd.DataFrame) -> str:
+    wrong = confusion[(confusion["actual"] != confusion["predicted"]) & (confusion["count"] > 0)]
+    if wrong.empty:
+        return "No class is taken for another."
+    worst = wrong.iloc[wrong["count"].argmax()]
+    return f"Most often {worst['actual']} is taken for {worst['predicted']}: {worst['count']} times."
+
+
+def inline(svg: str, name: str, description: str) -> Markup:
+    """Make an SVG document part of a page: ids of its own, a description, the page's width and background."""
+    box, body = re.fullmatch(r'<svg[^>]*(viewBox="[^"]*")[^>]*>(.*)', svg, re.DOTALL).groups()  # type: ignore[union-attr]
+    body = re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{name}-", body)
+    return Markup('<svg {} role="img" aria-label="{}">{}').format(Markup(box), description, Markup(body))

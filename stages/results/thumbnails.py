@@ -1,0 +1,35 @@
+"""Small greyscale images for a page, as bytes that are the same everywhere."""
+
+import base64
+import struct
+import zlib
+
+import numpy as np
+import numpy.typing as npt
+
+LARGEST = 64  # pixels a side
+
+
+def data_uri(image: npt.NDArray[np.uint8]) -> str:
+    """Return image uint8 [H, W] as a data: URI; a side above LARGEST is thinned out to it."""
+    rows, columns = (np.arange(min(side, LARGEST)) * side // min(side, LARGEST) for side in image.shape)
+    return "data:image/png;base64," + base64.b64encode(png(image[np.ix_(rows, columns)])).decode()
+
+
+def png(image: npt.NDArray[np.uint8]) -> bytes:
+    """Encode image uint8 [H, W] as PNG (RFC 2083) without compression, in which zlib's builds differ."""
+    height, width = image.shape
+    header = struct.pack(">2I5B", width, height, 8, 0, 0, 0, 0)  # 8 bits of grey
+    pixels = b"".join(b"\0" + row.tobytes() for row in image)  # each row unfiltered
+    chunks = {b"IHDR": header, b"IDAT": _stored(pixels), b"IEND": b""}
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in chunks.items())
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def _stored(data: bytes) -> bytes:
+    """Wrap `data` as a zlib stream (RFC 1950) of one stored block (RFC 1951, 3.2.4): at most 65535 bytes."""
+    block = struct.pack("<BHH", 1, len(data), len(data) ^ 0xFFFF)
+    return b"\x78\x01" + block + data + struct.pack(">I", zlib.adler32(data))

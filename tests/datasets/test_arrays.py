@@ -1,0 +1,78 @@
+import hashlib
+import json
+
+import pytest
+import torch
+
+from stages.command import UserError
+from stages.datasets.arrays import Split, load_split, load_summary, save, summarise
+
+GENERATOR = torch.Generator().manual_seed(0)
+SPLITS = {
+    name: Split(
+        torch.randint(0, 256, (n, 3, 5), dtype=torch.uint8, generator=GENERATOR),
+        torch.randint(0, 3, (n,), dtype=torch.uint8, generator=GENERATOR),
+    )
+    for name, n in (("train", 50), ("validation", 0), ("test", 20))
+}
+CLASSES = ["a", "b", "c", "d"]
+
+
+def test_what_is_saved_is_loaded(tmp_path):
+    summary = save(tmp_path, "toy", "Toy", CLASSES, SPLITS)
+    assert load_summary(tmp_path) == summary
+    assert (summary.dataset, summary.title, summary.classes, summary.image) == ("toy", "Toy", CLASSES, [3, 5])
+    for name, split in SPLITS.items():
+        loaded = load_split(tmp_path, name)
+        assert loaded.images.dtype == loaded.labels.dtype == torch.uint8
+        assert torch.equal(loaded.images, split.images)
+        assert torch.equal(loaded.labels, split.labels)
+        assert summary.splits[name].images == len(split.labels)
+
+
+def test_the_digest_is_that_of_the_bytes_on_disk(tmp_path):
+    summary = save(tmp_path, "toy", "Toy", CLASSES, SPLITS)
+    data = b"".join((tmp_path / f"{name}.safetensors").read_bytes() for name in ("train", "validation", "test"))
+    assert summary.digest == hashlib.sha256(data).hexdigest()
+
+
+def test_the_bytes_depend_on_the_content_only(tmp_path):
+    for folder, splits in (
+        ("one", SPLITS),
+        ("two", {name: Split(s.images.mT.contiguous().mT, s.labels) for name, s in reversed(SPLITS.items())}),
+    ):
+        save(tmp_path / folder, "toy", "Toy", CLASSES, splits)
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+
+
+def test_statistics_of_the_pixels():
+    summary = summarise(SPLITS["train"], 4)
+    pixels = SPLITS["train"].images.double() / 255
+    assert summary.pixel_mean == pytest.approx(pixels.mean().item(), rel=1e-14)
+    assert summary.pixel_std == pytest.approx(pixels.std(correction=0).item(), rel=1e-14)
+    assert summary.per_class == [(SPLITS["train"].labels == label).sum().item() for label in range(4)]
+
+
+def test_an_empty_split_has_no_statistics():
+    summary = summarise(SPLITS["validation"], 4)
+    assert (summary.images, summary.per_class, summary.pixel_mean, summary.pixel_std) == (0, [0] * 4, None, None)
+
+
+def test_files_that_are_missing_or_damaged(tmp_path):
+    with pytest.raises(UserError, match=r"train.safetensors is missing: `dvc repro` writes it"):
+        load_split(tmp_path, "train")
+    with pytest.raises(UserError, match=r"summary.json is missing: `dvc repro` writes it"):
+        load_summary(tmp_path)
+    save(tmp_path, "toy", "Toy", CLASSES, SPLITS)
+    path = tmp_path / "train.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(UserError, match=r"train.safetensors does not hold images and labels"):
+        load_split(tmp_path, "train")
+    path = tmp_path / "summary.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "digits": 3}))
+    with pytest.raises(UserError, match=r"summary.json: digits is an unknown key; allowed here: dataset, title"):
+        load_summary(tmp_path)
+    path.write_text(path.read_text()[:-3])
+    with pytest.raises(UserError, match=r"summary.json is not valid JSON"):
+        load_summary(tmp_path)

@@ -1,0 +1,84 @@
+import re
+from pathlib import Path
+
+import pytest
+from torchvision.datasets import MNIST, FashionMNIST
+
+from stages.command import UserError
+from stages.datasets.catalog import load
+
+PATH = Path("data/catalog.yaml")
+
+
+@pytest.mark.parametrize(("dataset", "reference"), [("mnist", MNIST), ("fashion_mnist", FashionMNIST)])
+def test_the_archives_are_those_that_torchvision_lists(dataset, reference):
+    entry = load(PATH).entry(dataset)
+    files = [entry.files.train_images, entry.files.train_labels, entry.files.test_images, entry.files.test_labels]
+    assert {(file.name, file.md5) for file in files} == set(reference.resources)
+    assert set(reference.mirrors) <= set(entry.mirrors)
+    assert len(entry.classes) == len(reference.classes) == 10
+
+
+def test_fashion_mnist_has_the_class_names_of_its_authors():
+    assert load(PATH).entry("fashion_mnist").classes == FashionMNIST.classes
+
+
+def test_no_two_files_have_the_same_content():
+    hashes = [file.sha256 for entry in load(PATH).root.values() for file in entry.idx_files()]
+    assert len(set(hashes)) == len(hashes) == 12
+
+
+def test_an_unknown_dataset_is_answered_with_those_there_are():
+    with pytest.raises(UserError, match="unknown dataset 'mnits': the catalog has fashion_mnist, mnist, digits"):
+        load(PATH).entry("mnits")
+
+
+FAULTS = {
+    "misspelt key": (
+        "  licence: MIT",
+        "  license: MIT",
+        "fashion_mnist.license is an unknown key; allowed here: title",
+    ),
+    "missing key": ("  title: MNIST\n", "", "mnist.title is missing"),
+    "unknown key of a file": (
+        "      md5: 8d4fb",
+        "      sha1: 8d4fb",
+        "fashion_mnist.files.train_images.sha1 is an unknown key; allowed here: name, images, sha256, md5",
+    ),
+    "missing file": (
+        "    test_labels:\n",
+        "    labels:\n",
+        "files.labels is an unknown key; allowed here: train_images,",
+    ),
+    "short hash": ("sha256: c59f468a", "sha256: c59f", "train_images.sha256 is 'c59f2f67"),
+    "text for a number": (
+        "images: 60000",
+        "images: many",
+        "train_images.images is 'many', but it should be a valid",
+    ),
+    "one dimension": ("image: [28, 28]", "image: [28]", r"image is \[28\], but it should have at least 2 items"),
+    "a path": (
+        "name: train-images",
+        "name: ../train-images",
+        "name is '../train-images-idx3-ubyte.gz', but it should",
+    ),
+    "a mirror without scheme": ("    - http://fash", "    - fash", "fashion_mnist.mirrors.1 is 'fashion-mnist.s3"),
+    "another library": (
+        "bundled: sklearn",
+        "bundled: keras",
+        "digits.bundled is 'keras', but it should be 'sklearn'",
+    ),
+    "a hyphen in a name": ("\nmnist:", "\nm-nist:", "m-nist.* should match pattern"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_named(tmp_path, fault):
+    before, after, message = FAULTS[fault]
+    path = tmp_path / "catalog.yaml"
+    text = PATH.read_text()
+    assert before in text
+    path.write_text(text.replace(before, after, 1))
+    with pytest.raises(UserError, match=message) as caught:
+        load(path)
+    assert re.match(rf"{path}: ", str(caught.value))

@@ -1,0 +1,67 @@
+"""A small network trained exactly and in float32; run as a script it prints both hashes, exact first."""
+
+import torch
+from torch import Tensor, nn
+
+from stages import exact
+from stages.exact.random import draws
+
+WIDTHS, BATCH, ROWS, LR, MOMENTUM = (196, 48, 24, 10), 64, 512, 0.3, 0.5
+
+
+def data() -> tuple[Tensor, Tensor]:
+    """Rows of uint8 pixels [512, 196] that lean on their class, and labels [512]."""
+    noise = torch.from_numpy((draws(ROWS * 196, 0, "noise") >> 56).astype("uint8")).view(ROWS, 196)
+    labels = torch.from_numpy((draws(ROWS, 0, "labels") >> 32).astype("int64")).remainder(10)
+    marks = torch.from_numpy((draws(10 * 196, 0, "marks") >> 63).astype("uint8")).view(10, 196)
+    return noise // 2 * marks[labels], labels
+
+
+def network(seed: int = 0) -> nn.Sequential:
+    """The network."""
+    layers: list[nn.Module] = []
+    for i, (a, b) in enumerate(zip(WIDTHS, WIDTHS[1:], strict=False)):
+        layers += [exact.Linear(a, b, seed=seed, tag=f"layer {i}"), nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
+
+
+def train(model: nn.Module, optimiser: exact.SGD, loss: nn.Module, epochs: range,
+          pixels: Tensor, labels: Tensor, seed: int = 0) -> None:  # fmt: skip
+    """The usual loop."""
+    for epoch in epochs:
+        for rows in exact.permutation(len(labels), seed, f"order/{epoch}").split(BATCH):
+            optimiser.zero_grad()
+            loss(model(pixels[rows]), labels[rows]).backward()
+            optimiser.step()
+
+
+def trained(epochs: int = 3, seed: int = 0) -> nn.Module:
+    """The network, trained exactly."""
+    model = network(seed)
+    train(model, exact.SGD(model.parameters(), LR, MOMENTUM), exact.CrossEntropyLoss(), range(epochs), *data(), seed)
+    return model
+
+
+def control(order: Tensor | None = None) -> nn.Module:
+    """The same in torch's own float32, its features perhaps in another order."""
+    layers: list[nn.Module] = []
+    for layer in network():
+        if isinstance(layer, exact.Linear):
+            plain = nn.Linear(layer.in_features, layer.out_features)
+            plain.load_state_dict({k: v.float() for k, v in layer.state_dict().items()})
+            layers.append(plain)
+        else:
+            layers.append(layer)
+    model, (pixels, labels) = nn.Sequential(*layers), data()
+    x = pixels.float() / 255
+    if order is not None:
+        x = x[:, order]
+        layers[0].weight.data = layers[0].weight.data[:, order]  # type: ignore[operator, union-attr, index]
+    train(model, exact.SGD(model.parameters(), LR, MOMENTUM), nn.CrossEntropyLoss(), range(3), x, labels)
+    if order is not None:
+        layers[0].weight.data = layers[0].weight.data[:, order.argsort()]  # type: ignore[operator, union-attr, index]
+    return model
+
+
+if __name__ == "__main__":
+    print(exact.digest(trained().state_dict()), exact.digest(control().state_dict()))

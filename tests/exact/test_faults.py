@@ -1,0 +1,139 @@
+"""Each fault, planted, must be caught by the check named beside it: tests without this could be asleep."""
+
+from collections.abc import Callable
+from typing import Any
+
+import golden
+import numpy as np
+import pytest
+import test_elementary
+import test_product
+import test_random
+import torch
+from torch import Tensor
+
+from stages.exact import elementary, functional, grid, product, random
+
+REAL_SPLIT, REAL_MM = grid.split, torch._int_mm
+
+
+def one_bit_more(terms: int, a: torch.dtype, b: torch.dtype) -> tuple[int, int]:
+    """A budget of 54 bits and more."""
+    p, q = REAL_SPLIT(terms, a, b)
+    return p + (a == torch.float64), q + (b == torch.float64)
+
+
+def fused(x: Any, coefficients: tuple[float, ...]) -> Any:
+    """Horner with each product kept to 64 bits until its sum, as a fused multiply-add would."""
+    wide = np.asarray(x).astype(np.longdouble)
+    y = np.full(x.shape, coefficients[-1])
+    for c in coefficients[-2::-1]:
+        y = (wide * y + c).astype(np.float64)
+    return y if isinstance(x, np.ndarray) else torch.from_numpy(y)
+
+
+def single(a: Tensor, b: Tensor, *_: Any) -> Tensor:
+    """A product in float32."""
+    return (a.float() @ b.float()).double()
+
+
+def truncated(x: Tensor, bits: int, e: int) -> Tensor:
+    """The grid approached from below."""
+    return x.mul(2.0**-e).trunc().mul(2.0**e)
+
+
+def away(x: Tensor, bits: int, e: int) -> Tensor:
+    """Halves rounded away from zero."""
+    y = x.mul(2.0**-e)
+    return torch.copysign((y.abs() + 0.5).floor(), y).mul(2.0**e)
+
+
+def ulp(table: tuple[float, ...], i: int) -> tuple[float, ...]:
+    """The table with one entry moved to the next float."""
+    return (*table[:i], float(np.nextafter(table[i], 9.0)), *table[i + 1 :])
+
+
+def halves() -> None:
+    """Entries halfway between two points of the grid go to the even one."""
+    x = torch.tensor([[2.0**22, 0.5, 1.5, -2.5, 3.5, 0.25]], dtype=torch.float64)
+    assert grid.snap(x, 22, 0).tolist() == [[2.0**22, 0, 2, -2, 4, 0]]
+
+
+def worst() -> None:
+    """Products at the limit of their bits."""
+    for kinds in ("rr", "ir", "ri"):
+        for length in (1, 64, 512):
+            test_product.check_worst(length, kinds)
+
+
+def sums() -> None:
+    """Sums at the limit of theirs."""
+    for count in (3, 4, 1000):
+        test_product.check_sum(count)
+
+
+def parts() -> None:
+    """Sums in parts."""
+    test_product.check_parts(3)
+
+
+def hashed(name: str) -> Callable[[], None]:
+    """A golden hash."""
+    return lambda: golden.check(name)
+
+
+FAULTS: list[tuple[str, Any, str, Any, Callable[[], None]]] = [
+    ("one bit too many in a product", product, "split", one_bit_more, worst),
+    ("two bits too many in a sum", functional, "total_bits", lambda count: 55 - (count - 1).bit_length(), sums),
+    ("float32 in place of float64", product, "plain", single, worst),
+    ("digits too few", product, "digits", lambda bits: bits // 8, worst),
+    ("operands not on the grid", product, "snap", lambda x, bits, e: x.clone(), parts),
+    ("terms not on the grid", functional, "snap", lambda x, bits, e: x.clone(), parts),
+    ("truncation in place of rounding", grid, "snap", truncated, halves),
+    ("halves away from zero", grid, "snap", away, halves),
+    ("fused multiply-add in exp2", elementary, "horner", fused, hashed("exp2")),
+    ("fused multiply-add in softmax", elementary, "horner", fused, hashed("softmax of near logits")),
+    ("fused multiply-add in log", elementary, "horner", fused, hashed("log near 1")),
+    ("fused multiply-add, seen by the scalars", elementary, "horner", fused, test_elementary.check_scalars),
+    ("log2(e) one ulp away", elementary, "LOG2E", float(np.nextafter(elementary.LOG2E, 9)), hashed("softmax")),
+    ("a library's exp2", elementary, "exp2", torch.exp2, hashed("exp2")),
+    ("a library's log", elementary, "log", torch.log, hashed("log")),
+    ("softmax by a reciprocal", functional._Softmax, "forward",
+     staticmethod(lambda ctx, z: (lambda d, e, s: e * (1 / s))(*functional.shares(z))), hashed("softmax")),
+    ("another mixing constant", random, "MIX1", np.uint64(0xBF58476D1CE4E5BB), test_random.check_draws),
+    ("another step of the counter", random, "GAMMA", np.uint64(0x9E3779B97F4A7C17), test_random.check_draws),
+    *((f"exp2's coefficient {i}, one ulp away", elementary, "EXP2", ulp(elementary.EXP2, i),
+       test_elementary.check_coefficients) for i in range(9)),
+    *((f"exp2's coefficient {i}, one ulp away, seen by the hash", elementary, "EXP2", ulp(elementary.EXP2, i),
+       hashed("exp2")) for i in range(4)),
+    *((f"log's coefficient {i}, one ulp away", elementary, "LOG", ulp(elementary.LOG, i),
+       test_elementary.check_coefficients) for i in range(7)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("where", "name", "fault", "check"), [f[1:] for f in FAULTS], ids=[f[0] for f in FAULTS])
+def test_fault_is_caught(
+    where: Any, name: str, fault: Any, check: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check()
+    monkeypatch.setattr(where, name, fault)
+    with pytest.raises(AssertionError):
+        check()
+
+
+def saturating(a: Tensor, b: Tensor) -> Tensor:
+    """An int8 product as on processors without VNNI: pairs of products saturate at 16 bits (columns 1 mod 2)."""
+    x, y = (a.double() + 128), b.double()
+    pairs = sum((x[:, i::2, None] * y[None, i::2]) for i in range(2))
+    assert isinstance(pairs, Tensor)
+    return (pairs.clamp(-(2**15), 2**15 - 1).sum(1) - 128 * y.sum(0)).int()
+
+
+def test_saturating_int8_products_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "_int_mm", saturating)
+    product.trusted.cache_clear()
+    try:
+        assert not product.trusted()
+        test_product.check_worst(512, "ir")  # and the float64 product takes over
+    finally:
+        product.trusted.cache_clear()

@@ -1,0 +1,37 @@
+"""The same training in processes that differ as machines do: one exact hash, several of float32's (-s shows them)."""
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+SETTINGS: tuple[dict[str, str], ...] = (
+    {},
+    {"OMP_NUM_THREADS": "2"},
+    {"ATEN_CPU_CAPABILITY": "default"},
+    {"ATEN_CPU_CAPABILITY": "avx2", "MKL_CBWR": "AVX2"},
+    {"ATEN_CPU_CAPABILITY": "avx512", "MKL_CBWR": "AVX512"},
+    {"MKL_CBWR": "COMPATIBLE", "ONEDNN_MAX_CPU_ISA": "AVX2"},  # AVX2: int8 products that saturate
+    {"ONEDNN_MAX_CPU_ISA": "SSE41", "OMP_NUM_THREADS": "2"},
+)
+
+
+def run(settings: dict[str, str]) -> list[str]:
+    """Both hashes of a process with these settings."""
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **settings}
+    done = subprocess.run([sys.executable, HERE / "small.py"], env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_one_hash_on_every_machine() -> None:
+    with ThreadPoolExecutor(2) as pool:
+        hashes = list(pool.map(run, SETTINGS))
+    for settings, pair in zip(SETTINGS, hashes, strict=True):
+        print(" ".join(f"{k}={v}" for k, v in settings.items()) or "default", *(h[:12] for h in pair))
+    assert len({exact for exact, _ in hashes}) == 1
+    assert hashes[0][0] == "b9b33ae2896dad729205386fb442818fe2c3ccbb2c57031ae3b9a8d55ff6f7f5"
+    assert len({float32 for _, float32 in hashes}) > 1, "the control did not split: the settings change nothing here"

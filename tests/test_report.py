@@ -1,0 +1,284 @@
+import json
+import re
+import shutil
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from dvc_render.vega import VegaRenderer
+from safetensors.numpy import save_file
+
+from stages import report
+from stages.command import UserError
+from stages.files import read_json, write_csv, write_json
+from stages.params import RUNS, load
+from stages.results import tables
+from tests.conftest import ROOT, run
+from tests.finished import CLASSES, finish, project
+
+DATASETS = ["mnist", "digits"]
+LABELS = [2, 0, 1, 1]
+
+
+def finished(folder, datasets=DATASETS, seeds=(0,)):
+    """A project whose stages before the report are done, with four test images; the third is taken for class 0."""
+    folder.mkdir()
+    project(folder, *datasets, seeds=seeds)
+    split = {"images": 4, "per_class": [1, 2, 1], "pixel_mean": 0.25, "pixel_std": 0.5}
+    empty = {"images": 0, "per_class": [0, 0, 0], "pixel_mean": None, "pixel_std": None}
+    for dataset in datasets:
+        processed = folder / "data/processed" / dataset
+        summary = read_json(processed / "summary.json") | {
+            "splits": {"train": split, "validation": empty, "test": split}
+        }
+        write_json(processed / "summary.json", summary)
+        images = np.random.default_rng(0).integers(0, 256, (4, 8, 8), dtype=np.uint8)
+        save_file({"images": images, "labels": np.array(LABELS, np.uint8)}, processed / "test.safetensors")
+        for name in RUNS:
+            predict(folder / f"predictions/{dataset}/{name}.csv", LABELS)
+    (folder / "data/catalog.yaml").write_text("mnist: {}\nfashion_mnist: {}\ndigits: {}\n")
+    return folder
+
+
+def predict(path, labels):
+    predicted = [2, 0, 0, 1]
+    rows = [
+        {"index": i, "actual": CLASSES[y], "predicted": CLASSES[y_hat], "probability": 0.5}
+        for i, (y, y_hat) in enumerate(zip(labels, predicted, strict=True))
+    ]
+    write_csv(path, rows)
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.delenv("DVC_STAGE", raising=False)
+    monkeypatch.chdir(finished(tmp_path / "project"))
+    return tmp_path / "project"
+
+
+class Page(HTMLParser):
+    """Every start tag of the page with its attributes, and the page's text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.text = [], ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.text += f"{data} "
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """A project with its report, to look at only."""
+    folder = finished(tmp_path_factory.mktemp("report") / "project")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("DVC_STAGE", raising=False)
+        patch.chdir(folder)
+        report.main()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(built):
+    return Page((built / "reports/index.html").read_text(encoding="utf-8"))
+
+
+def test_page_and_summary_show_the_metrics(page, built):
+    summary = (built / "reports/summary.md").read_text(encoding="utf-8")
+    for dataset in DATASETS:
+        for name in RUNS:
+            metrics = read_json(built / f"metrics/{dataset}/{name}.json")
+            accuracy, sha256 = f"{100 * metrics['test']['accuracy']['mean']:.2f} %", metrics["model_sha256"]
+            row = f"| {name} | {accuracy} | 0.1250 | 195 | {3 if name == 'scratch' else 2} | 1 | `{sha256[:8]}` |"
+            assert row in summary
+            assert page.text.count(accuracy) >= 2 * len(DATASETS)
+            assert {"title": sha256} in page.all("code")
+    assert "95 %" not in summary
+
+
+def test_several_seeds_come_with_their_interval(tmp_path, monkeypatch):
+    monkeypatch.chdir(finished(tmp_path / "project", ["digits"], seeds=(0, 5)))
+    report.main()
+    assert "| mlp | 90.00 % [87.00 %, 93.00 %] | 0.1250 | 195 | 2 | 2 |" in Path("reports/summary.md").read_text()
+    text = " ".join(Page(Path("reports/index.html").read_text(encoding="utf-8")).text.split())
+    assert "90.00 % [87.00 %, 93.00 %]" in text
+    assert "bands reach from the least to the most" in text
+
+
+def test_images_are_titled_with_true_and_predicted_class_and_wrong_ones_marked(page):
+    assert page.text.count(f"✗ {CLASSES[0]}") == page.text.count("✗ ") - len(DATASETS) == len(DATASETS) * len(RUNS)
+    assert page.text.count(f"✓ {CLASSES[2]}") == len(DATASETS) * len(RUNS)
+    assert [image["alt"] for image in page.all("img")][:4] == [
+        f"Test image {i}: {CLASSES[label]}" for i, label in enumerate(LABELS)
+    ]
+
+
+def test_page_needs_nothing_beside_it(page, built):
+    assert not page.all("script")
+    assert all(image["src"].startswith("data:") for image in page.all("img"))
+    assert all(link["href"].startswith("data:") for link in page.all("link"))
+    text = (built / "reports/index.html").read_text(encoding="utf-8")
+    assert "//" not in re.sub(r'"data:[^"]*"', "", text)
+
+
+def test_page_can_be_read_without_seeing_it(page):
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    assert {link["href"].removeprefix("#") for link in page.all("a")} <= set(ids)
+    assert all(image["alt"] for image in page.all("img"))
+    assert all(svg["role"] == "img" and svg["aria-label"] for svg in page.all("svg"))
+    assert len(page.all("svg")) == 2 * len(DATASETS) * len(RUNS)
+    assert all(cell["scope"] in ("row", "col", "rowgroup") for cell in page.all("th"))
+
+
+def test_names_are_escaped(tmp_path, monkeypatch):
+    monkeypatch.chdir(finished(tmp_path / "project", ["digits"]))
+    path = Path("data/processed/digits/summary.json")
+    write_json(path, read_json(path) | {"title": "<script>1 & 2"})
+    report.main()
+    text = Path("reports/index.html").read_text(encoding="utf-8")
+    assert "<script" not in text
+    assert "&lt;script&gt;1 &amp; 2" in text
+
+
+def test_bytes_depend_on_neither_place_nor_threads_nor_settings(tmp_path):
+    built = []
+    for name, settings in {
+        "a": {"PYTHONHASHSEED": "1", "OMP_NUM_THREADS": "1", "TZ": "Asia/Tokyo", "LC_ALL": "C"},
+        "b": {"PYTHONHASHSEED": "2", "OMP_NUM_THREADS": "2", "SOURCE_DATE_EPOCH": "1", "MATPLOTLIBRC": "style"},
+    }.items():
+        folder = finished(tmp_path / name, ["digits"], seeds=(0, 1, 2))
+        (folder / "style").write_text("font.size: 20\nsvg.fonttype: path\nlines.linewidth: 9\n")
+        run(sys.executable, "-m", "stages.report", cwd=folder, PYTHONPATH=str(ROOT), **settings)
+        reports = folder / "reports"
+        built.append({path.relative_to(reports): path.read_bytes() for path in reports.rglob("*") if path.is_file()})
+    assert len(built[0]) == 6
+    assert built[0] == built[1]
+
+
+NEEDED = {
+    "data/processed/mnist/summary.json": "preprocess@mnist",
+    "data/processed/digits/test.safetensors": "preprocess@digits",
+    "models/mnist/scratch/history.csv": "train-scratch@mnist",
+    "models/mnist/scratch/model.safetensors": "train-scratch@mnist",
+    "models/digits/mlp/history.csv": "train-concise@digits-mlp",
+    "metrics/mnist/concise.json": "evaluate@mnist",
+    "metrics/mnist/concise_classes.csv": "evaluate@mnist",
+    "metrics/mnist/concise_confusion.csv": "evaluate@mnist",
+    "predictions/digits/scratch.csv": "evaluate@digits",
+}
+
+
+@pytest.mark.parametrize(("name", "stage"), NEEDED.items())
+def test_a_missing_input_is_named_with_the_stage_that_makes_it(here, name, stage):
+    (here / "reports").mkdir()
+    (here / "reports/index.html").write_text("the last one")
+    (here / name).unlink()
+    with pytest.raises(UserError, match=f"^{re.escape(f'{name} is missing: run `dvc repro {stage}`')}$"):
+        report.main()
+    assert [path.read_text() for path in (here / "reports").iterdir()] == ["the last one"]
+
+
+@pytest.mark.parametrize(("name", "stage"), [item for item in NEEDED.items() if "model.safe" not in item[0]])
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe,\n1,2\n", b'{"a": 1'])
+def test_a_damaged_input_is_named_with_the_stage_that_makes_it(here, name, stage, content):
+    (here / name).write_bytes(content)
+    with pytest.raises(UserError, match=rf"(?s)^{name} is damaged \(.*`dvc repro {stage}`$"):
+        report.main()
+
+
+def test_class_names_stay_as_they_are(here):
+    path = here / "metrics/mnist/mlp_classes.csv"
+    path.write_text("class,precision,recall,f1,support\n007,1,1,1,3\nNone,1,1,1,3\n,1,1,1,3\n")
+    run = report.read_run("mnist", "mlp", load().mlp, [CLASSES[label] for label in LABELS])
+    assert run.classes["class"].tolist() == ["007", "None", ""]
+
+
+def test_the_stages_are_named_as_dvc_names_them():
+    dvc = run(sys.executable, "-m", "dvc", "stage", "list", "--name-only", cwd=ROOT).stdout.split()
+    datasets = load(ROOT / "params.yaml").datasets
+    forms = {stage.replace("digits", "mnist") for stage in NEEDED.values()}
+    assert {form.replace("mnist", name) for form in forms for name in datasets} <= set(dvc)
+
+
+def test_a_history_of_other_parameters_is_stale(here):
+    params = here / "params.yaml"
+    params.write_text(params.read_text().replace("epochs: 3", "epochs: 4"))
+    with pytest.raises(UserError, match=r"scratch/history.csv has other seeds or epochs.*train-scratch@mnist`$"):
+        report.main()
+
+
+def test_metrics_of_another_model_are_stale(here):
+    metrics = (here / "metrics/digits/mlp.json").read_bytes()
+    finish(here, "digits", "mlp", better=0.01)
+    predict(here / "predictions/digits/mlp.csv", LABELS)
+    (here / "metrics/digits/mlp.json").write_bytes(metrics)
+    with pytest.raises(UserError, match=r"^metrics/digits/mlp.json was measured on another model.*evaluate@digits`$"):
+        report.main()
+
+
+def test_predictions_about_other_images_are_stale(here):
+    predict(here / "predictions/mnist/concise.csv", [1, 0, 1, 1])
+    with pytest.raises(UserError, match=r"^predictions/mnist/concise.csv is about other images.*evaluate@mnist`$"):
+        report.main()
+
+
+def test_leftovers_go_and_nothing_else(tmp_path, capsys):
+    models, elsewhere, linked = tmp_path / "models", tmp_path / "elsewhere", tmp_path / "linked"
+    for name in ["digits", "mnist", "notes", ".git"]:
+        (models / name / "deep").mkdir(parents=True)
+    (elsewhere / "digits").mkdir(parents=True)
+    linked.symlink_to(elsewhere)
+    (models / "fashion_mnist").symlink_to(elsewhere)
+    (models / "a_file").write_text("kept")
+    known = ["digits", "mnist", "fashion_mnist", "a_file"]
+    report.prune([models, linked, tmp_path / "absent"], known, wanted=["mnist"])
+    assert sorted(path.name for path in models.iterdir()) == [".git", "a_file", "fashion_mnist", "mnist", "notes"]
+    assert (models / "mnist/deep").is_dir()
+    assert (elsewhere / "digits").is_dir()
+    said = capsys.readouterr().out
+    assert said.startswith(f"removed {models / 'digits'}: digits is not among the datasets of params.yaml; ")
+    assert said.count("\n") == 1
+
+
+def test_only_under_dvc_do_leftovers_go(here, monkeypatch):
+    monkeypatch.setattr(report.page, "html", lambda *_: "a page")
+    left = here / "metrics/fashion_mnist"
+    shutil.copytree(here / "metrics/mnist", left)
+    report.main()
+    assert left.is_dir()
+    monkeypatch.setenv("DVC_STAGE", "report")
+    report.main()
+    assert not left.exists()
+    assert (here / "metrics/mnist").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("template", "table", "x", "y"),
+    [
+        ("learning_curves", "learning_curves", "epoch", "accuracy"),
+        ("learning_curves", "learning_curves", "epoch", "loss"),
+        ("confusion_matrix", "confusion", "predicted", "actual"),
+    ],
+)
+def test_dvc_fills_our_plot_templates(here, template, table, x, y):
+    datasets = [report.read_dataset(name, load()) for name in DATASETS]
+    points = getattr(tables, table)(datasets).astype(str).assign(rev="workspace").to_dict("records")
+    renderer = VegaRenderer(
+        points, "plot", x=x, y=y, title="Title", template=template, template_dir=str(ROOT / ".dvc/plots")
+    )
+    filled = json.dumps(renderer.get_filled_template())
+    assert "<DVC" not in filled
+    used = set(re.findall(r'"field": "(\w+)"', filled)) | set(re.findall(r"datum\.(\w+)", filled))
+    made = set(re.findall(r'"as": "(\w+)"', filled))
+    assert used - made <= set(pd.DataFrame(points))

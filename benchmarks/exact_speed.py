@@ -1,9 +1,10 @@
-"""Exact training beside float32 autograd, in alternating blocks of steps: python benchmarks/exact_speed.py [--blocks 15]."""
+"""Exact training beside float32 autograd in alternating blocks: `python -m benchmarks.exact_speed`."""
 
 import argparse
 import statistics
 import time
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +20,7 @@ MODELS = {
 def network(widths: tuple[int, ...], layer: Callable[[int, int, int], nn.Module]) -> nn.Sequential:
     """Linear layers with ReLU between."""
     layers: list[nn.Module] = []
-    for i, (a, b) in enumerate(zip(widths, widths[1:], strict=False)):
+    for i, (a, b) in enumerate(pairwise(widths)):
         layers += [layer(a, b, i), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
 
@@ -53,7 +54,9 @@ def main() -> None:
     for name, (widths, batch, lr, momentum) in MODELS.items():
         ours = network(widths, lambda a, b, i: exact.Linear(a, b, tag=f"layer {i}"))
         plain = network(widths, lambda a, b, i: nn.Linear(a, b))
-        slow = trainer(ours, exact.CrossEntropyLoss(), exact.SGD(ours.parameters(), lr, momentum), images, labels, batch)
+        slow = trainer(
+            ours, exact.CrossEntropyLoss(), exact.SGD(ours.parameters(), lr, momentum), images, labels, batch
+        )
         fast = trainer(plain, nn.CrossEntropyLoss(), torch.optim.SGD(plain.parameters(), lr, momentum),
                        images.float() / 255, labels, batch)  # fmt: skip
         steps = 100 if len(widths) == 2 else 20
@@ -68,7 +71,7 @@ def main() -> None:
         medians = {kind: statistics.median(t) for kind, t in times.items()}
         print(f"{name}, {torch.get_num_threads()} thread(s): exact {medians['exact']:.3f} ms, "
               f"float32 {medians['float32']:.3f} ms; ratio {statistics.median(ratios):.2f} "
-              f"(quartiles {ratios[len(ratios) // 4]:.2f} to {ratios[3 * len(ratios) // 4]:.2f}, n={blocks})")  # fmt: skip
+              f"({ratios[blocks // 4]:.2f} to {ratios[3 * blocks // 4]:.2f}, n={blocks})")  # fmt: skip
 
 
 if __name__ == "__main__":

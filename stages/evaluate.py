@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from stages import best_effort
 from stages.command import command
 from stages.datasets.arrays import Split, load_split, load_summary
 from stages.files import sha256, write_csv, write_json
@@ -13,7 +14,6 @@ from stages.learning.arithmetic import Arithmetic, arithmetic
 from stages.learning.load import load_models
 from stages.learning.training import figures, logits
 from stages.params import RUNS, load
-from stages.publish import best_effort
 from stages.results.metrics import confusion, over_seeds, per_class
 
 
@@ -33,7 +33,7 @@ def main(dataset: str) -> None:
         }
         write_json(Path("metrics") / dataset / f"{run}.json", metrics)
         _write_predictions(dataset, run, ops, logits(models[0], splits["test"]), splits["test"].labels, names)
-    best_effort(dataset)
+    best_effort.publish(dataset)
 
 
 def _over_seeds(ops: Arithmetic, models: list[nn.Sequential], split: Split) -> dict[str, Any]:

@@ -7,9 +7,7 @@ its exit code is 3 where MLflow cannot be reached.
 
 import hashlib
 import json
-import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -27,7 +25,6 @@ from stages.provenance import changed_since, git_tags
 from stages.results import charts
 
 UNAVAILABLE = 3  # exit code
-LONGEST = 120  # seconds for a best effort; a dead server ends it within 10
 
 DATA = "data/processed/{dataset}"
 MODEL = "models/{dataset}/{run}"
@@ -82,23 +79,6 @@ def publish(*datasets: str) -> None:
                     gather(entry.dataset, entry.run, Path(folder))
                     store.add(entry, Path(folder))
             print(f"{entry.name}: {'published' if fresh else 'already there'}", flush=True)
-
-
-def best_effort(*datasets: str) -> None:
-    """Publish in a process of its own: whatever goes wrong there is one line of warning here."""
-    # Without DVC_STAGE, for this is not the stage: its failure must not put the stage's old outputs back.
-    environment = {name: value for name, value in os.environ.items() if name != "DVC_STAGE"}
-    line = [sys.executable, "-m", "stages.publish", *datasets]
-    try:
-        done = subprocess.run(line, env=environment, stderr=subprocess.PIPE, text=True, timeout=LONGEST)
-        problem = (done.stderr.splitlines() or [f"exit code {done.returncode}"])[-1] if done.returncode else ""
-    except subprocess.TimeoutExpired:
-        problem = f"it took more than {LONGEST} s"
-    except OSError as error:
-        problem = str(error)
-    if problem:
-        reason = problem.removeprefix("error: ")
-        print(f"warning: not published to MLflow: {reason}; `python -m stages.publish` does it later", flush=True)
 
 
 def record(dataset: str, run: str, params: Params) -> tracking.Record:
@@ -178,7 +158,7 @@ def training_log(dataset: str, run: str, model_sha256: str) -> dict[str, str]:
         if log.pop("model_sha256") != model_sha256:
             return {}
         return {name: str(value) for name, value in (log | log.pop("versions")).items()}
-    except (FileNotFoundError, KeyError, ValueError):
+    except (AttributeError, FileNotFoundError, KeyError, TypeError, ValueError):
         return {}  # it is no output: nothing hangs on it
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from stages import publish, tracking
+from stages import best_effort, tracking
 from stages.command import UserError, command
 
 VIEW = "compareRunsMode=CHART&workflowType=machine_learning"  # curves; not the pages for language models
@@ -20,7 +20,7 @@ def main(port: Annotated[int, typer.Option(min=1, max=65535)] = 5000) -> None:
     uri = tracking.address()
     if not uri.startswith("http"):
         require_free(port)
-    publish.best_effort()
+    best_effort.publish()
     try:
         with tracking.connect() as store:
             page = f"#/experiments/{store.experiment}/runs?{VIEW}"

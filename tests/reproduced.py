@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(
     not all(Path("metrics", dataset, "mlp.json").exists() for dataset in DATASETS), reason="run `make repro` first"
 )
 
-# Notes B print the network's test accuracy on MNIST after each epoch. Over starts and orders the first epochs vary most.
+# Notes B print the network's test accuracy on MNIST after each epoch. Over seeds the first epochs vary most.
 COURSE = [55, 86, 91, 94, 95, 95.97, 96.19, 96.33, 96.96]
 WITHIN = [30, 5, 2, 1.5, 1.5, 1, 1, 1, 0.6]
 

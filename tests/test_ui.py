@@ -1,9 +1,10 @@
+import contextlib
 import os
 import socket
 
 import pytest
 
-from stages import publish, ui
+from stages import best_effort, tracking, ui
 from stages.command import UserError
 from tests.finished import empty_store
 
@@ -15,25 +16,34 @@ def published(tmp_path, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.delenv("DVC_ROOT", raising=False)
     asked: list[tuple[str, ...]] = []
-    monkeypatch.setattr(publish, "best_effort", lambda *datasets: asked.append(datasets))
+    monkeypatch.setattr(best_effort, "publish", lambda *datasets: asked.append(datasets))
     return asked
 
 
-def test_a_port_that_is_taken(tmp_path, published):
+@pytest.fixture(autouse=True)
+def became(monkeypatch):
+    """What this process would have become."""
+    processes: list[tuple[str, list[str], dict[str, str]]] = []
+    monkeypatch.setattr(os, "execve", lambda *process: processes.append(process))
+    return processes
+
+
+def test_a_port_that_is_taken(published, became):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(UserError, match=rf"^port {port} is in use: `python -m stages.ui --port N` takes another$"):
             ui.main(port)
-    assert published == []
+        with socket.create_connection(("127.0.0.1", port)) as browser:
+            taken.accept()[0].close()  # the side that closes first leaves the port in TIME_WAIT
+            browser.recv(1)
+    assert published == became == []
     ui.require_free(port)
 
 
-def test_everything_is_published_and_served_here_only(tmp_path, published, monkeypatch, capfd):
+def test_everything_is_published_and_served_here_only(tmp_path, published, became, capfd):
     empty_store(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    became = []
-    monkeypatch.setattr(os, "execve", lambda *process: became.append(process))
     ui.main(port)
     ((_, line, environment),) = became
     assert published == [()]
@@ -44,9 +54,21 @@ def test_everything_is_published_and_served_here_only(tmp_path, published, monke
     assert f"http://127.0.0.1:{port}/#/experiments/1/runs?compareRunsMode=CHART" in capfd.readouterr().out
 
 
-def test_a_store_that_fails_is_a_sentence(tmp_path, monkeypatch):
+def test_a_store_that_fails_is_a_sentence(tmp_path, became):
     (tmp_path / "mlflow.db").write_text("no database" * 100)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with pytest.raises(UserError, match=r"mlflow.db cannot be used"):
         ui.main(port)
+    assert became == []
+
+
+def test_a_server_elsewhere_is_only_named(monkeypatch, became, capsys):
+    class Elsewhere:
+        experiment = "7"
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://ann:s3cret@mlflow.example.org/")
+    monkeypatch.setattr(tracking, "connect", lambda: contextlib.nullcontext(Elsewhere))
+    ui.main(5000)
+    assert capsys.readouterr().out.startswith("MLflow is at https://mlflow.example.org/#/experiments/7/runs?")
+    assert became == []

@@ -14,6 +14,6 @@ dtype = torch.float64
 
 __all__ = [
     "SGD", "CrossEntropyLoss", "Linear", "NonFinite", "ReLU", "Refused",
-    "check", "cross_entropy", "digest", "dtype", "exp", "exp2", "finite", "linear", "log", "log_softmax", "matmul", "normal",
-    "permutation", "softmax", "sum", "uniform", "where",
+    "check", "cross_entropy", "digest", "dtype", "exp", "exp2", "finite", "linear", "log", "log_softmax", "matmul",
+    "normal", "permutation", "softmax", "sum", "uniform", "where",
 ]  # fmt: skip

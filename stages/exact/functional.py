@@ -4,11 +4,11 @@ Shapes: leading axes are batches (say, seeds); each entry has grids of its own, 
 changes none of its bits. Zeros have either sign; nothing here can tell them apart and `digest` does not.
 """
 
+from functools import lru_cache
 from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from . import elementary
 from .elementary import shift
@@ -20,9 +20,16 @@ Reduction = Literal["mean", "sum", "none"]
 LN2 = float.fromhex("0x1.62e42fefa39efp-1")
 
 
-def number(value: float, like: Tensor) -> Tensor:
+@lru_cache(256)
+def number(value: float, device: torch.device) -> Tensor:
     """A divisor: a float64 tensor, since a GPU divides by a Python number through its rounded reciprocal."""
-    return torch.tensor(value, dtype=torch.float64, device=like.device)
+    return torch.tensor(value, dtype=torch.float64, device=device)
+
+
+def once() -> None:
+    """Refuse create_graph=True: the roundings have no second derivative (and a check by torch costs 10 us)."""
+    if torch.is_grad_enabled():
+        raise Refused("exact gradients have no gradient of their own: create_graph is not supported")
 
 
 def matmul(
@@ -40,7 +47,9 @@ def matmul(
     the result is NaN).
     """
     for x, top, name in ((a, a_peak, "a_peak"), (b, b_peak, "b_peak")):
-        if top is not None and bool((peaks(x.double(), 2) > torch.as_tensor(top, dtype=torch.float64, device=x.device)).any()):
+        if top is not None and bool(
+            (peaks(x.double(), 2) > torch.as_tensor(top, dtype=torch.float64, device=x.device)).any()
+        ):
             raise Refused(f"{name} is below the operand's own maximum")
     if terms is not None and terms < a.shape[-1]:
         raise Refused(f"terms {terms} is below the operands' own {a.shape[-1]}")
@@ -54,8 +63,8 @@ class _Matmul(torch.autograd.Function):
         return product(a, b, a_peak, b_peak, terms)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:
+        once()
         a, b = ctx.saved_tensors
         if (ctx.needs_input_grad[0] and a.ndim < g.ndim) or (ctx.needs_input_grad[1] and b.ndim < g.ndim):
             raise Refused("a gradient for a matrix shared by a batch is not defined: expand it first")
@@ -74,12 +83,14 @@ def total(x: Tensor, dim: int, top: Peak = None, count: int | None = None) -> Te
         top = peak(x, "a sum") if top is None else float(top)
         e = exponent(top, bits)
         if top and TINY < e < HUGE:
-            return snap(x, bits, e).sum(0)
+            summed: Tensor = snap(x, bits, e).sum(0)
+            return summed
     most = peaks(x, x.ndim - dim) if top is None else torch.as_tensor(top, dtype=torch.float64, device=x.device)
     if x.device.type == "cpu" and not bool(torch.isfinite(most).all()):
         raise NonFinite("a sum")
     q, e_all = integers(x, bits, most)
-    return (shift(q.sum(dim, keepdim=True), e_all) + (most - most)).squeeze(dim)
+    result: Tensor = (shift(q.sum(dim, keepdim=True), e_all) + (most - most)).squeeze(dim)
+    return result
 
 
 def sum(x: Tensor, dim: int = -1, *, peak: float | Tensor | None = None, count: int | None = None) -> Tensor:
@@ -90,7 +101,9 @@ def sum(x: Tensor, dim: int = -1, *, peak: float | Tensor | None = None, count: 
     """
     if x.dtype != torch.float64:
         raise TypeError(f"an exact sum is of float64, not {x.dtype}; integers have torch.sum")
-    if peak is not None and bool((x.detach().abs() > torch.as_tensor(peak, dtype=torch.float64, device=x.device)).any()):
+    if peak is not None and bool(
+        (x.detach().abs() > torch.as_tensor(peak, dtype=torch.float64, device=x.device)).any()
+    ):
         raise Refused("peak is below the tensor's own maximum")
     if count is not None and count < x.shape[dim]:
         raise Refused(f"count {count} is below the tensor's own {x.shape[dim]}")
@@ -104,8 +117,8 @@ class _Sum(torch.autograd.Function):
         return total(x, dim, top, count)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None, None, None]:
+        once()
         return g.unsqueeze(ctx.dim).expand(ctx.shape), None, None, None
 
 
@@ -117,8 +130,8 @@ class _Exp2(torch.autograd.Function):
         return y
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, g: Tensor) -> Tensor:
+        once()
         (y,) = ctx.saved_tensors
         return cast(Tensor, g * (y * LN2))
 
@@ -130,8 +143,8 @@ class _Log(torch.autograd.Function):
         return elementary.log(x)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, g: Tensor) -> Tensor:
+        once()
         (x,) = ctx.saved_tensors
         return cast(Tensor, g / x)
 
@@ -191,8 +204,8 @@ class _Softmax(torch.autograd.Function):
         return p
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, g: Tensor) -> Tensor:
+        once()
         (p,) = ctx.saved_tensors
         return cast(Tensor, p * (g - total(g * p, -1).unsqueeze(-1)))
 
@@ -210,8 +223,8 @@ class _LogSoftmax(torch.autograd.Function):
         return d.sub_(log_total(s))
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, g: Tensor) -> Tensor:
+        once()
         (p,) = ctx.saved_tensors
         return cast(Tensor, g - p * total(g, -1).unsqueeze(-1))
 
@@ -241,14 +254,14 @@ class _CrossEntropy(torch.autograd.Function):
         if reduction == "none":
             return losses
         result = total(losses, -1)
-        return result if reduction == "sum" else result / number(labels.shape[-1], z)
+        return result if reduction == "sum" else result / number(labels.shape[-1], z.device)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None, None]:
+        once()
         (gap,) = ctx.saved_tensors
         if ctx.reduction == "mean":
-            gap = gap / number(gap.shape[-2], gap)
+            gap = gap / number(gap.shape[-2], gap.device)
         return gap * (g.unsqueeze(-1) if ctx.reduction == "none" else g[..., None, None]), None, None
 
 
@@ -274,7 +287,7 @@ class _Linear(torch.autograd.Function):
             w_top = peak(weight, "the weight")
         z = product(x, weight.mT, x_top, w_top)
         if not x.is_floating_point() and levels != 1:
-            z.div_(number(levels, z))
+            z.div_(number(levels, z.device))
         if bias is not None:
             z.add_(bias.unsqueeze(-2))
         ctx.save_for_backward(x, weight)
@@ -282,8 +295,8 @@ class _Linear(torch.autograd.Function):
         return z
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
+        once()
         x, weight = ctx.saved_tensors
         top = peak(g, "the gradient") if g.device.type == "cpu" and g.ndim == weight.ndim == 2 else None
         dx = dw = db = None
@@ -293,6 +306,6 @@ class _Linear(torch.autograd.Function):
             db = total(g, -2, top)
         if ctx.needs_input_grad[1]:
             if not x.is_floating_point() and ctx.levels != 1:
-                g, top = g / number(ctx.levels, g), None
+                g, top = g / number(ctx.levels, g.device), None
             dw = product(g.mT, x, top, ctx.x_top)
         return dx, dw, db, None

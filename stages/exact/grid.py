@@ -34,7 +34,10 @@ def peak(x: Tensor, what: str) -> float:
     """max|x| as a float, 0 for an empty x. Raises NonFinite. On a GPU this waits for the device."""
     if not x.numel():
         return 0.0
-    low, high = torch.aminmax(x.detach())
+    x = x.detach()
+    if x.ndim > 1 and not x.is_contiguous():
+        x = x.mT  # the order is free, and torch is slow in the wrong one
+    low, high = torch.aminmax(x)
     top = max(-low.item(), high.item())
     if not math.isfinite(top):
         raise NonFinite(what)
@@ -82,7 +85,5 @@ def total_bits(count: int) -> int:
     """Bits of each term of an exact sum of `count` terms."""
     bits = 53 - ceil_log2(count)
     if bits < 16:
-        raise Refused(
-            f"a sum of {count} terms leaves 53 - {ceil_log2(count)} = {bits} bits; at least 16 are needed"
-        )
+        raise Refused(f"a sum of {count} terms leaves 53 - {ceil_log2(count)} = {bits} bits; at least 16 are needed")
     return bits

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from . import functional as F  # noqa: N812
+from . import functional as F
 from .functional import Reduction
 from .guard import NonFinite, able, room
 from .random import normal, uniform

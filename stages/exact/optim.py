@@ -17,13 +17,12 @@ class SGD:
     torch's compiler, which takes two seconds of every process.
     """
 
-    def __init__(
-        self, params: Iterable[Tensor], lr: float, momentum: float = 0.0, weight_decay: float = 0.0
-    ) -> None:
+    def __init__(self, params: Iterable[Tensor], lr: float, momentum: float = 0.0, weight_decay: float = 0.0) -> None:
         if lr < 0 or momentum < 0 or weight_decay < 0:
             raise ValueError(f"lr {lr}, momentum {momentum}, weight_decay {weight_decay}: none may be negative")
         self.params, self.lr, self.momentum, self.weight_decay = list(params), lr, momentum, weight_decay
         self.velocity: list[Tensor | None] = [None] * len(self.params)
+        self.scratch: list[Tensor | None] = [None] * len(self.params)
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
@@ -42,7 +41,9 @@ class SGD:
             if self.momentum:
                 v = self.velocity[i]
                 g = self.velocity[i] = g.clone() if v is None else v.mul_(self.momentum).add_(g)
-            w.sub_(g * self.lr)
+            if self.scratch[i] is None:  # kept, since a fresh large tensor costs more than the product
+                self.scratch[i] = torch.empty_like(w)
+            w.sub_(torch.mul(g, self.lr, out=self.scratch[i]))
 
     def state_dict(self) -> dict[str, Tensor]:
         """The velocities, by the number of their parameter."""

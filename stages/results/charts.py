@@ -128,15 +128,13 @@ def _cells(confusion: pd.DataFrame, classes: list[str]) -> Iterator[tuple[int, i
 def to_svg(figure: Figure) -> str:
     """Return `figure` as an SVG document: text as text, coordinates to 0.01 point, no date and no version.
 
-    Rounding keeps the last bits of one processor's arithmetic out of the bytes. Groups have no id, so that several
-    charts fit in one page.
+    Rounding keeps the last bits of one processor's arithmetic out of the bytes.
     """
     document = io.StringIO()
     figure.savefig(document, format="svg", transparent=True, metadata=METADATA)
     svg = document.getvalue()
     svg = svg[svg.index("<svg") :].replace("<svg", '<svg style="background: white"', 1).replace(INK, "currentColor")
     svg = re.sub(r"font-family: [^;\"]+", "font-family: sans-serif", svg)
-    svg = re.sub(r'<g id="[^"]+"', "<g", svg)
     return re.sub(r"<[^>]+>", lambda tag: re.sub(r"-?\d+\.\d{3,}", _rounded, tag[0]), svg)
 
 

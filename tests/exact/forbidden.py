@@ -35,10 +35,13 @@ def read(source: str) -> list[tuple[int, str]]:
         line = getattr(node, "lineno", 0)
         if isinstance(node, ast.Attribute):
             base = node.value.id if isinstance(node.value, ast.Name) else ""
-            mine = base in own or base in ("self", "math", "exact")
-            if node.attr in NAMES or (node.attr in CALLS and not mine):
-                found.append((line, node.attr))
-            elif node.attr.startswith("_foreach_") or node.attr.startswith("_fused"):
+            mine = base in own or base in ("self", "math", "exact", "ops")
+            if (
+                node.attr in NAMES
+                or (node.attr in CALLS and not mine)
+                or node.attr.startswith("_foreach_")
+                or node.attr.startswith("_fused")
+            ):
                 found.append((line, node.attr))
         elif isinstance(node, ast.keyword) and node.arg in ("alpha", "beta", "fused", "foreach"):
             found.append((node.value.lineno, f"{node.arg}="))

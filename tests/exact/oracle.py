@@ -5,17 +5,15 @@ import math
 from fractions import Fraction
 
 MASK = 2**64 - 1
-EXP2 = [
-    float.fromhex(c)
-    for c in """0x1.0000000000000p+0 0x1.62e42fef9cc69p-1 0x1.ebfbdff82a734p-3 0x1.c6b08da70cce3p-5
-    0x1.3b2ab70ad2565p-7 0x1.5d877598350dep-10 0x1.4308c7183d6a2p-13 0x1.00c0e4e15189cp-16
-    0x1.63b2d7971923fp-20""".split()
-]
-LOG = [
-    float.fromhex(c)
-    for c in """0x1.5555555555558p-1 0x1.99999999952e2p-2 0x1.2492492df148dp-2 0x1.c71c62e5800a1p-3
-    0x1.7462b4ab2ef6bp-3 0x1.39fe606542ddep-3 0x1.2b584aae78a57p-3""".split()
-]
+EXP2 = [float.fromhex(c) for c in (
+    "0x1.0000000000000p+0", "0x1.62e42fef9cc69p-1", "0x1.ebfbdff82a734p-3", "0x1.c6b08da70cce3p-5",
+    "0x1.3b2ab70ad2565p-7", "0x1.5d877598350dep-10", "0x1.4308c7183d6a2p-13", "0x1.00c0e4e15189cp-16",
+    "0x1.63b2d7971923fp-20",
+)]  # fmt: skip
+LOG = [float.fromhex(c) for c in (
+    "0x1.5555555555558p-1", "0x1.99999999952e2p-2", "0x1.2492492df148dp-2", "0x1.c71c62e5800a1p-3",
+    "0x1.7462b4ab2ef6bp-3", "0x1.39fe606542ddep-3", "0x1.2b584aae78a57p-3",
+)]  # fmt: skip
 
 
 def gridded(values: list[list[float]], bits: int) -> list[list[Fraction]]:

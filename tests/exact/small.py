@@ -1,5 +1,7 @@
 """A small network trained exactly and in float32; run as a script it prints both hashes, exact first."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -20,7 +22,7 @@ def data() -> tuple[Tensor, Tensor]:
 def network(seed: int = 0) -> nn.Sequential:
     """The network."""
     layers: list[nn.Module] = []
-    for i, (a, b) in enumerate(zip(WIDTHS, WIDTHS[1:], strict=False)):
+    for i, (a, b) in enumerate(pairwise(WIDTHS)):
         layers += [exact.Linear(a, b, seed=seed, tag=f"layer {i}"), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
 
@@ -53,13 +55,13 @@ def control(order: Tensor | None = None) -> nn.Module:
         else:
             layers.append(layer)
     model, (pixels, labels) = nn.Sequential(*layers), data()
-    x = pixels.float() / 255
+    x, first = pixels.float() / 255, next(model.parameters())
     if order is not None:
         x = x[:, order]
-        layers[0].weight.data = layers[0].weight.data[:, order]  # type: ignore[operator, union-attr, index]
+        first.data = first.data[:, order]
     train(model, exact.SGD(model.parameters(), LR, MOMENTUM), nn.CrossEntropyLoss(), range(3), x, labels)
     if order is not None:
-        layers[0].weight.data = layers[0].weight.data[:, order.argsort()]  # type: ignore[operator, union-attr, index]
+        first.data = first.data[:, order.argsort()]
     return model
 
 

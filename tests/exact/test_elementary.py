@@ -70,6 +70,17 @@ def test_softmax_accuracy() -> None:
     assert (exact.log_softmax(z) - torch.log_softmax(z, -1)).abs().max() < 2.0**-37
 
 
+def test_exp_and_sum_make_softmax() -> None:
+    z = golden.fractions(3000, "z").view(-1, 10) * 60
+    d = z - z.amax(1, keepdim=True)
+    e = exact.exp(d)
+    s = exact.sum(e, 1)[:, None]
+    assert torch.equal(e / s, exact.softmax(z))
+    assert torch.equal(d - exact.log(s), exact.log_softmax(z))
+    with pytest.raises(exact.Refused, match="maximum"):
+        exact.exp(torch.ones(1, dtype=torch.float64))
+
+
 def test_edges() -> None:
     inf = torch.inf
     assert exact.log(torch.tensor([0.0, -0.0, 1.0, inf], dtype=torch.float64)).tolist() == [-inf, -inf, 0, inf]

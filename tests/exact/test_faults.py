@@ -13,14 +13,12 @@ import torch
 from torch import Tensor
 
 from stages.exact import elementary, functional, grid, product, random
+from stages.exact.guard import room
 
-REAL_SPLIT, REAL_MM = grid.split, torch._int_mm
 
-
-def one_bit_more(terms: int, a: torch.dtype, b: torch.dtype) -> tuple[int, int]:
+def one_bit_more(terms: int, operands: str) -> int:
     """A budget of 54 bits and more."""
-    p, q = REAL_SPLIT(terms, a, b)
-    return p + (a == torch.float64), q + (b == torch.float64)
+    return room(terms, operands) + 1
 
 
 def fused(x: Any, coefficients: tuple[float, ...]) -> Any:
@@ -83,7 +81,7 @@ def hashed(name: str) -> Callable[[], None]:
 
 
 FAULTS: list[tuple[str, Any, str, Any, Callable[[], None]]] = [
-    ("one bit too many in a product", product, "split", one_bit_more, worst),
+    ("one bit too many in a product", grid, "room", one_bit_more, worst),
     ("two bits too many in a sum", functional, "total_bits", lambda count: 55 - (count - 1).bit_length(), sums),
     ("float32 in place of float64", product, "plain", single, worst),
     ("digits too few", product, "digits", lambda bits: bits // 8, worst),
@@ -99,7 +97,7 @@ FAULTS: list[tuple[str, Any, str, Any, Callable[[], None]]] = [
     ("a library's exp2", elementary, "exp2", torch.exp2, hashed("exp2")),
     ("a library's log", elementary, "log", torch.log, hashed("log")),
     ("softmax by a reciprocal", functional._Softmax, "forward",
-     staticmethod(lambda ctx, z: (lambda d, e, s: e * (1 / s))(*functional.shares(z))), hashed("softmax")),
+     staticmethod(lambda ctx, z: functional.shares(z)[1] * (1 / functional.shares(z)[2])), hashed("softmax")),
     ("another mixing constant", random, "MIX1", np.uint64(0xBF58476D1CE4E5BB), test_random.check_draws),
     ("another step of the counter", random, "GAMMA", np.uint64(0x9E3779B97F4A7C17), test_random.check_draws),
     *((f"exp2's coefficient {i}, one ulp away", elementary, "EXP2", ulp(elementary.EXP2, i),

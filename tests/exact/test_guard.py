@@ -1,6 +1,7 @@
 """What is refused, and what the message says."""
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -13,8 +14,7 @@ F64 = torch.float64
 
 def test_a_nan_is_named_with_layer_epoch_and_step() -> None:
     model = nn.Sequential(exact.Linear(3, 2, tag="first"), exact.Linear(2, 2, tag="second"))
-    with torch.no_grad():
-        model[1].weight[0, 0] = torch.nan  # type: ignore[operator, index]
+    list(model.parameters())[2].data[0, 0] = torch.nan
     with pytest.raises(exact.NonFinite) as caught, exact.where(epoch=3), exact.where(step=17):
         model(torch.ones(4, 3, dtype=F64))
     assert str(caught.value) == "NaN or infinity in the weight (epoch 3, step 17, layer second)"
@@ -87,8 +87,11 @@ def test_flushed_denormals_are_refused() -> None:
 
 def test_other_types_are_refused() -> None:
     x = torch.ones(2, 2)
-    for call in (lambda: exact.matmul(x, x.double()), lambda: exact.matmul(x.long(), x.double()),
-                 lambda: exact.softmax(x), lambda: exact.sum(x, 0)):  # fmt: skip
+    calls: list[Callable[[], object]] = [
+        lambda: exact.matmul(x, x.double()), lambda: exact.matmul(x.long(), x.double()),
+        lambda: exact.softmax(x), lambda: exact.sum(x, 0),
+    ]  # fmt: skip
+    for call in calls:
         with pytest.raises(TypeError, match="float64"):
             call()
     with pytest.raises(ValueError, match="labels"):
@@ -122,3 +125,10 @@ def test_digest() -> None:
 def test_negative_zero_and_scalars_hash() -> None:
     assert exact.digest({"n": torch.tensor(-0.0)}) == exact.digest({"n": torch.tensor(0.0)})
     assert math.isfinite(int(exact.digest({"n": torch.tensor(True), "h": torch.ones(2).bfloat16()}), 16))
+
+
+def test_second_derivatives_are_refused() -> None:
+    x = torch.ones(2, 2, dtype=F64, requires_grad=True)
+    for y in (exact.matmul(x, x), exact.softmax(x), exact.log(x)):
+        with pytest.raises(exact.Refused, match="create_graph"):
+            torch.autograd.grad(y.sum(), x, create_graph=True)

@@ -8,6 +8,7 @@ from torch import Tensor
 from stages import exact
 from stages.exact import grid, product
 from stages.exact.functional import total
+from stages.exact.grid import split
 
 LENGTHS = [1, 2, 3, 10, 64, 128, 255, 256, 257, 512, 784, 1024]
 
@@ -24,7 +25,7 @@ def worst(length: int, kinds: str) -> tuple[Tensor, Tensor]:
     """Operands whose sum is odd and as long as the bits allow: every integer 2^p - 1 but the largest, 2^p, once."""
     rows = []
     types = [torch.uint8 if kind == "i" else torch.float64 for kind in kinds]
-    for kind, each, place in zip(kinds, product.split(length, *types), (0, length // 2), strict=True):
+    for kind, each, place in zip(kinds, split(length, *types), (0, length // 2), strict=True):
         if kind == "i":
             rows.append(torch.full((length,), 255, dtype=torch.uint8))
         else:
@@ -40,7 +41,7 @@ def check_worst(length: int, kinds: str) -> None:
     true = [[int(sum(int(p) * int(q) for p, q in zip(row, column, strict=True))) for column in b.T.tolist()]
             for row in a.tolist()]  # fmt: skip
     assert [[int(v) for v in row] for row in exact.matmul(a, b).tolist()] == true
-    bits = product.split(length, a.dtype, b.dtype)
+    bits = split(length, a.dtype, b.dtype)
     assert [[int(v) for v in row] for row in product.scaled(a, b, bits).tolist()] == true
 
 
@@ -81,8 +82,8 @@ def test_int8_route_equals_the_float64_one() -> None:
     a, b = pixels(256, 784), random(784, 10)
     for x, y in ((a, b), (random(10, 256), pixels(256, 784)), (torch.full_like(a, 255), b), (a * 0, b)):
         bits = grid.split(x.shape[1], x.dtype, y.dtype)
-        e = [0 if v.dtype == torch.uint8 else grid.exponent(grid.peak(v, ""), p) for v, p in zip((x, y), bits, strict=True)]
-        assert torch.equal(product.plain(x, y, bits, e), product.product(x, y))
+        grids = product.gauge(x, bits[0], None, "")[1], product.gauge(y, bits[1], None, "")[1]
+        assert torch.equal(product.plain(x, y, bits, grids), product.product(x, y))
     for bits_ in range(16, 46):
         n = product.digits(bits_)
         assert not n or 127 * (256**n - 1) // 255 >= 2**bits_
@@ -126,11 +127,11 @@ def check_parts(workers: int) -> None:
     """A product, a product with pixels and a sum, in parts, with the maximum over all parts."""
     g, h, p = random(10, 100), random(100, 30, seed=1), pixels(100, 30)
     parts = torch.arange(100).tensor_split(workers)
-    tops = {"a_peak": g.abs().max().item(), "terms": 100}
+    top = g.abs().max().item()
     whole = exact.matmul(g, h), exact.matmul(g, p), exact.sum(h, 0)
     for rows in (parts, parts[::-1]):
-        one = [exact.matmul(g[:, r], h[r], b_peak=h.abs().max(), **tops) for r in rows]
-        two = [exact.matmul(g[:, r], p[r], **tops) for r in rows]
+        one = [exact.matmul(g[:, r], h[r], a_peak=top, b_peak=h.abs().max(), terms=100) for r in rows]
+        two = [exact.matmul(g[:, r], p[r], a_peak=top, terms=100) for r in rows]
         three = [exact.sum(h[r], 0, peak=h.abs().max(), count=100) for r in rows]
         for sums, true in zip((one, two, three), whole, strict=True):
             assert torch.equal(torch.stack(sums).sum(0), true)
@@ -166,7 +167,7 @@ def check_sum(count: int) -> None:
 
 def test_gradients_match_autograd() -> None:
     a, b = random(4, 6).requires_grad_(), random(6, 3, seed=1).requires_grad_()
-    for f, g in ((exact.matmul, torch.matmul), ):
+    for f, g in ((exact.matmul, torch.matmul),):
         upstream = random(4, 3, seed=2)
         ours = torch.autograd.grad(f(a, b), (a, b), upstream)
         theirs = torch.autograd.grad(g(a, b), (a, b), upstream)

@@ -105,7 +105,9 @@ def test_order_of_samples_within_a_batch_does_not_matter() -> None:
         model = small.network()
         loss = exact.CrossEntropyLoss()(model(pixels[rows]), labels[rows])
         loss.backward()
-        hashes.add(exact.digest({"loss": loss, **{k: p.grad for k, p in model.named_parameters() if p.grad is not None}}))
+        hashes.add(
+            exact.digest({"loss": loss, **{k: p.grad for k, p in model.named_parameters() if p.grad is not None}})
+        )
     assert len(hashes) == 1
 
 

@@ -31,7 +31,7 @@ repro: venv
 	@echo "look at reports/index.html; compare the runs with: make ui"
 
 test: venv
-	python -m pytest
+	python -m pytest --numprocesses 2 --dist loadfile
 
 check: venv
 	ruff check .

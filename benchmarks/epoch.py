@@ -80,14 +80,13 @@ def main() -> None:
     for _ in trange(ROUNDS, unit="round"):
         for name, epoch in ways.items():
             times[name].append(seconds(epoch))
-    print(
-        f"softmax regression, one epoch of {IMAGES} images, batch {BATCH}; {torch.get_num_threads()} threads, n = {ROUNDS}"
-    )
+    threads = torch.get_num_threads()
+    print(f"softmax regression, an epoch of {IMAGES} images, batch {BATCH}; {threads} threads, n = {ROUNDS}")
     for name, own in times.items():
-        print(f"{name:24} {1000 * statistics.median(own):7.0f} ms", end="")
+        print(f"{name:24} {1000 * statistics.median(own):6.0f} ms", end="")
         for other in list(ways)[:2]:
-            ratios = [a / b for a, b in zip(own, times[other], strict=True)]
-            print(f"   {statistics.median(ratios):6.3f} [{min(ratios):.3f}, {max(ratios):.3f}] of {other}", end="")
+            r = [a / b for a, b in zip(own, times[other], strict=True)]
+            print(f"   {statistics.median(r):6.3f} ({min(r):.3f} to {max(r):.3f}) of {other}", end="")
         print()
 
 

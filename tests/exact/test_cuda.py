@@ -1,11 +1,10 @@
 """Op by op on a GPU, against the CPU."""
 
-import golden
 import pytest
-import small
 import torch
 
 from stages import exact
+from tests.exact import golden, small
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 

@@ -3,13 +3,12 @@
 import math
 from decimal import Decimal, localcontext
 
-import golden
-import oracle
 import pytest
 import torch
 
 from stages import exact
 from stages.exact import elementary
+from tests.exact import golden, oracle
 
 LN2 = Decimal("0.693147180559945309417232121458176568075500134360255254120680009493")
 

@@ -3,17 +3,17 @@
 from collections.abc import Callable
 from typing import Any
 
-import golden
 import numpy as np
 import pytest
-import test_elementary
-import test_product
-import test_random
+from tests.exact import test_elementary
+from tests.exact import test_product
+from tests.exact import test_random
 import torch
 from torch import Tensor
 
 from stages.exact import elementary, functional, grid, product, random
 from stages.exact.guard import room
+from tests.exact import golden
 
 
 def one_bit_more(terms: int, operands: str) -> int:

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-import forbidden
 import pytest
+
+from tests.exact import forbidden
 
 EXACT = Path(__file__).parent.parent.parent / "stages" / "exact"
 

@@ -1,6 +1,5 @@
 """Exact products and sums against integers of unlimited size, at the limits of their bits."""
 
-import oracle
 import pytest
 import torch
 from torch import Tensor
@@ -9,6 +8,7 @@ from stages import exact
 from stages.exact import grid, product
 from stages.exact.functional import total
 from stages.exact.grid import split
+from tests.exact import oracle
 
 LENGTHS = [1, 2, 3, 10, 64, 128, 255, 256, 257, 512, 784, 1024]
 

@@ -3,12 +3,12 @@
 import math
 import time
 
-import oracle
 import pytest
 import torch
 from scipy import stats
 
 from stages import exact
+from tests.exact import oracle
 
 
 def check_draws() -> None:

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-import small
 import torch
 from torch import Tensor, nn
 
 from stages import exact
+from tests.exact import small
 
 F64 = torch.float64
 

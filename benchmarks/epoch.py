@@ -1,7 +1,8 @@
-"""One epoch of softmax regression three ways, in turn, on 60,000 images of 28 x 28: `make bench`.
+"""What an epoch costs in float32, exactly, and in the notes' own loop: `make bench`.
 
 The notes' loop turns images into tensors one by one in a DataLoader; ours keeps the set resident as uint8. Times on
-a shared machine wander, so the ways take turns and each round gives one ratio; read the median and the spread.
+a shared machine wander, so the ways take turns, in one process and one order of the images, and each round gives one
+ratio: read the median and the range.
 """
 
 import statistics
@@ -18,15 +19,16 @@ from tqdm import trange
 from stages.datasets.arrays import Split
 from stages.learning.arithmetic import arithmetic
 from stages.learning.concise import Concise, network
-from stages.learning.initial import weights
-from stages.learning.training import fit
-from stages.params import Softmax
+from stages.learning.initial import order, weights
+from stages.learning.scratch import Scratch
+from stages.learning.training import Learner, fit
+from stages.params import Training, load
 
-IMAGES, BATCH, ROUNDS = 60_000, 256, 7
-BLOCK = Softmax(seeds=[0], epochs=1, batch_size=BATCH, lr=0.1, momentum=0.0, init_std=0.01, hidden=[])
+ROUNDS = 9
+Ways = dict[str, Callable[[], None]]
 
 
-class Loaded(Dataset[tuple[Tensor, int]]):
+class OneByOne(Dataset[tuple[Tensor, int]]):
     """Images one by one, as the notes' loader reads them: array to picture to tensor."""
 
     def __init__(self, split: Split):
@@ -41,21 +43,25 @@ class Loaded(Dataset[tuple[Tensor, int]]):
         return self.transform(Image.fromarray(self.images[i])), self.labels[i]
 
 
-def notes_epoch(split: Split) -> None:
-    """Train one epoch the way the notes do."""
+def notes_epoch(split: Split, block: Training) -> None:
+    """Train softmax regression for one epoch the way the notes do."""
     net = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
-    loss, optimizer = nn.CrossEntropyLoss(), torch.optim.SGD(net.parameters(), lr=0.1)
-    for X, y in DataLoader(Loaded(split), BATCH, shuffle=True):
+    loss, optimizer = nn.CrossEntropyLoss(), torch.optim.SGD(net.parameters(), block.lr)
+    visits = order(len(split.labels), seed=0, epoch=1).tolist()
+    for X, y in DataLoader(OneByOne(split), block.batch_size, sampler=visits):
         optimizer.zero_grad()
         loss(net(X), y).backward()
         optimizer.step()
 
 
-def our_epoch(name: str, split: Split) -> None:
-    """Train one epoch with this project's `concise` in the named arithmetic."""
+def our_epoch(name: str, split: Split, block: Training, by_hand: bool = False) -> None:
+    """Train this project's model for one epoch in the named arithmetic."""
     ops = arithmetic(name)  # type: ignore[arg-type]
-    learner = Concise(ops, network(ops, weights([784, 10], 0.01, seed=0)), BLOCK.lr, BLOCK.momentum)
-    for _ in fit(ops, learner, {"train": split}, BLOCK, seed=0, name="bench"):
+    layers = weights([784, *block.hidden, 10], block.init_std, seed=0)
+    learner: Learner = Concise(ops, network(ops, layers), block.lr, block.momentum)
+    if by_hand:
+        learner = Scratch(ops, *layers[0], block.lr, block.momentum)
+    for _ in fit(ops, learner, {"train": split}, block, seed=0, name="bench"):
         pass
 
 
@@ -66,28 +72,46 @@ def seconds(function: Callable[[], None]) -> float:
     return time.perf_counter() - start
 
 
-def main() -> None:
-    """Print each way's median time and its ratio to the notes' loop and to float32, with n and range."""
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (IMAGES, 28, 28), dtype=torch.uint8, generator=generator)
-    split = Split(images, torch.randint(0, 10, (IMAGES,), dtype=torch.uint8, generator=generator))
-    ways = {
-        "notes' loop, DataLoader": lambda: notes_epoch(split),
-        "float32, resident": lambda: our_epoch("float32", split),
-        "exact, resident": lambda: our_epoch("exact", split),
-    }
+def compare(title: str, ways: Ways) -> None:
+    """Let the ways take turns; print each one's median time and its ratio to the others before it."""
+    for epoch in ways.values():
+        epoch()  # nobody pays for a first time
     times: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in trange(ROUNDS, unit="round"):
+    for _ in trange(ROUNDS, desc=title, unit="round"):
         for name, epoch in ways.items():
             times[name].append(seconds(epoch))
-    threads = torch.get_num_threads()
-    print(f"softmax regression, an epoch of {IMAGES} images, batch {BATCH}; {threads} threads, n = {ROUNDS}")
-    for name, own in times.items():
-        print(f"{name:24} {1000 * statistics.median(own):6.0f} ms", end="")
-        for other in list(ways)[:2]:
-            r = [a / b for a, b in zip(own, times[other], strict=True)]
-            print(f"   {statistics.median(r):6.3f} ({min(r):.3f} to {max(r):.3f}) of {other}", end="")
-        print()
+    print(f"{title}; {torch.get_num_threads()} threads; {ROUNDS} rounds: median; median ratio (range)")
+    names = list(ways)
+    for i, name in enumerate(names):
+        print(f"  {name:22} {1000 * statistics.median(times[name]):6.0f} ms")
+        for other in names[:i]:
+            ratios = [a / b for a, b in zip(times[name], times[other], strict=True)]
+            print(f"    {statistics.median(ratios):7.3f} ({min(ratios):.3f} to {max(ratios):.3f}) times {other}")
+
+
+def main() -> None:
+    """Compare on random images of 28 x 28, with the batch sizes and rates of params.yaml."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (60_000, 28, 28), dtype=torch.uint8, generator=generator)
+    labels = torch.randint(0, 10, (60_000,), dtype=torch.uint8, generator=generator)
+    whole, part = Split(images, labels), Split(images[:12_000], labels[:12_000])
+    concise, mlp = (block.model_copy(update={"epochs": 1}) for block in (load().concise, load().mlp))
+    compare(
+        "softmax regression, an epoch of 60,000 images",
+        {
+            "notes' DataLoader loop": lambda: notes_epoch(whole, concise),
+            "float32 autograd": lambda: our_epoch("float32", whole, concise),
+            "exact, modules": lambda: our_epoch("exact", whole, concise),
+            "exact, by hand": lambda: our_epoch("exact", whole, concise, by_hand=True),
+        },
+    )
+    compare(
+        "network, an epoch of 12,000 images",
+        {
+            "float32 autograd": lambda: our_epoch("float32", part, mlp),
+            "exact, modules": lambda: our_epoch("exact", part, mlp),
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from stages.files import sha256, write_csv, write_json
 from stages.learning import device
 from stages.learning.arithmetic import Arithmetic, arithmetic
 from stages.learning.load import load_models
+from stages.learning.shared_start import compare as shared_start
 from stages.learning.training import figures, logits
 from stages.params import RUNS, load
 from stages.results.metrics import confusion, over_seeds, per_class
@@ -21,7 +22,8 @@ def main(dataset: str) -> None:
     """Evaluate the runs scratch, concise and mlp of DATASET, then publish them to MLflow as far as it answers."""
     params, where, data = load(), device.chosen(), Path("data/processed") / dataset
     ops, names = arithmetic(params.arithmetic), load_summary(data).classes
-    splits = {name: load_split(data, name, where) for name in ("test", "validation")}
+    splits = {name: load_split(data, name, where) for name in ("train", "test", "validation")}
+    verdict = shared_start(ops, splits.pop("train"), params.scratch, len(names), f"{dataset} shared start")
     for run in RUNS:
         path = Path("models") / dataset / run / "model.safetensors"
         models = load_models(path, ops, where)
@@ -33,6 +35,7 @@ def main(dataset: str) -> None:
         }
         write_json(Path("metrics") / dataset / f"{run}.json", metrics)
         _write_predictions(dataset, run, ops, logits(models[0], splits["test"]), splits["test"].labels, names)
+    write_json(Path("metrics") / dataset / "shared_start.json", verdict)
     best_effort.publish(dataset)
 
 

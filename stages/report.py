@@ -67,7 +67,8 @@ def read_dataset(name: str, params: Params) -> Dataset:
     images, labels = _read(PROCESSED / name / "test.safetensors", stage, _first_images)
     actual = [summary["classes"][label] for label in labels]
     runs = [read_run(name, run, params.training(run), actual) for run in RUNS]
-    return Dataset(name, summary, images, runs)
+    shared_start = _read(METRICS / name / "shared_start.json", f"evaluate@{name}", read_json)
+    return Dataset(name, summary, images, shared_start, runs)
 
 
 def read_run(dataset: str, name: str, training: Training, actual: list[str]) -> Run:

@@ -78,6 +78,8 @@ def finish(folder: Path, dataset: str, run: str, seeds: tuple[int, ...] = (0,), 
         metrics / f"{run}_confusion.csv",
         [{"actual": a, "predicted": b, "count": 3 if a == b else 1} for a in CLASSES for b in CLASSES],
     )
+    start = {"identical": True, "largest_difference": 0.0, "sha256": {"scratch": "5a" * 32, "concise": "5a" * 32}}
+    write_json(metrics / "shared_start.json", start)
     row = {"index": 0, "actual": CLASSES[0], "predicted": CLASSES[1], "probability": 0.625}
     write_csv(folder / "predictions" / dataset / f"{run}.csv", [row])
 

@@ -57,3 +57,10 @@ def test_every_epoch_of_every_seed_is_recorded_and_the_last_is_what_was_evaluate
     ]
     last = [row["test_accuracy"] for row in rows if row["epoch"] == block.epochs]
     assert accuracy(dataset, run) == pytest.approx(sum(last) / len(last))
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_both_routes_of_softmax_regression_learned_the_same_bits(dataset):
+    verdict = json.loads(Path("metrics", dataset, "shared_start.json").read_text())
+    assert verdict["identical"]
+    assert verdict["sha256"]["scratch"] == verdict["sha256"]["concise"]

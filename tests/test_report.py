@@ -106,6 +106,22 @@ def test_page_and_summary_show_the_metrics(page, built):
     assert "95 %" not in summary
 
 
+@pytest.mark.parametrize(
+    ("identical", "verdict", "sentence"),
+    [
+        (True, "✓ the same bits", "end in the same bits (`5a5a5a5a`)"),
+        (False, "✗ not the same bits", "differ by up to 0.25"),
+    ],
+)
+def test_the_verdict_of_the_shared_start_is_shown(tmp_path, monkeypatch, identical, verdict, sentence):
+    monkeypatch.chdir(finished(tmp_path / "project", ["digits"]))
+    start = {"identical": identical, "largest_difference": 0.25, "sha256": {"scratch": "5a" * 32, "concise": "5b" * 32}}
+    write_json(Path("metrics/digits/shared_start.json"), start)
+    report.main()
+    assert verdict in Path("reports/index.html").read_text(encoding="utf-8")
+    assert sentence in Path("reports/summary.md").read_text(encoding="utf-8")
+
+
 def test_several_seeds_come_with_their_interval(tmp_path, monkeypatch):
     monkeypatch.chdir(finished(tmp_path / "project", ["digits"], seeds=(0, 5)))
     report.main()
@@ -175,6 +191,7 @@ NEEDED = {
     "metrics/mnist/concise.json": "evaluate@mnist",
     "metrics/mnist/concise_classes.csv": "evaluate@mnist",
     "metrics/mnist/concise_confusion.csv": "evaluate@mnist",
+    "metrics/digits/shared_start.json": "evaluate@digits",
     "predictions/digits/scratch.csv": "evaluate@digits",
 }
 

@@ -22,6 +22,7 @@ class Arithmetic(Protocol):
     log: Callable[[Tensor], Tensor]
     softmax: Callable[[Tensor], Tensor]
     cross_entropy: Callable[..., Tensor]
+    check: Callable[[int, list[int], torch.device], None]
 
 
 def arithmetic(name: Literal["exact", "float32"]) -> Arithmetic:

@@ -11,7 +11,9 @@ from safetensors.torch import save
 from torch import Tensor
 from tqdm import tqdm
 
+from stages.command import UserError
 from stages.datasets.arrays import Split, load_split, load_summary
+from stages.exact import Refused
 from stages.files import sha256, whole, write_csv, write_json
 from stages.learning import device
 from stages.learning.arithmetic import Arithmetic, arithmetic
@@ -31,6 +33,7 @@ def train(run: str, build: Build, params: Params, data: Path, out: Path, log: Pa
     started, where = time.perf_counter(), device.chosen()
     block, ops, splits = params.training(run), arithmetic(params.arithmetic), _splits(data, where)
     widths = [splits["train"].images[0].numel(), *block.hidden, len(load_summary(data).classes)]
+    _check(ops, block, widths, where)
     states, history = [], []
     with tqdm(total=len(block.seeds) * block.epochs, desc=f"{data.name} {run}", unit="epoch") as progress:
         for seed in block.seeds:
@@ -38,13 +41,23 @@ def train(run: str, build: Build, params: Params, data: Path, out: Path, log: Pa
             learner = build(ops, layers, block)
             for row in fit(ops, learner, splits, block, seed, name=f"{data.name} {run} seed {seed}"):
                 history.append(row)
-                progress.set_postfix(seed=seed, loss=f"{row['train_loss']:.4f}", test=f"{row['test_accuracy']:.4f}")
+                progress.set_postfix(
+                    seed=seed, loss=f"{row['train_loss']:.4f}", test=f"{row['test_accuracy']:.4f}", refresh=False
+                )
                 progress.update()
             states.append(learner.state())
     write_model(out / "model.safetensors", states)
     write_csv(out / "history.csv", history)
     seconds = time.perf_counter() - started
     write_json(log, {"model_sha256": sha256(out / "model.safetensors"), "seconds": seconds, **_resources(where)})
+
+
+def _check(ops: Arithmetic, block: Training, widths: list[int], where: torch.device) -> None:
+    """Refuse, before anything is trained, what the arithmetic cannot do."""
+    try:
+        ops.check(block.batch_size, widths, where)
+    except Refused as error:
+        raise UserError(f"arithmetic exact cannot do this: {error}; arithmetic: float32 in params.yaml can") from None
 
 
 def write_model(path: Path, states: list[dict[str, Tensor]]) -> None:

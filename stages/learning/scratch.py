@@ -68,7 +68,7 @@ class Scratch:
     """The model and its update, as the training loop wants them."""
 
     def __init__(self, ops: Arithmetic, W: Tensor, b: Tensor, lr: float, momentum: float):
-        self.ops, self.W, self.b = ops, W.to(ops.dtype), b.to(ops.dtype)
+        self.ops, self.W, self.b = ops, W.to(ops.dtype, copy=True), b.to(ops.dtype, copy=True)
         self.velocities = [torch.zeros_like(self.W), torch.zeros_like(self.b)]
         self.lr, self.momentum = lr, momentum
 

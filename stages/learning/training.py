@@ -42,11 +42,10 @@ def fit(
     The images stay on their device as uint8: turning them into tensors one by one, as a loader does, costs
     far more than learning from them. Raises UserError, naming the run, when the loss is no longer finite.
     """
-    train = splits["train"]
+    train, labels = splits["train"], splits["train"].labels.long()
     for epoch in range(1, block.epochs + 1):
-        visits = order(len(train.labels), seed, epoch).to(train.labels.device)
-        images, labels = train.images[visits], train.labels[visits].long()
-        minibatches = zip(images.split(block.batch_size), labels.split(block.batch_size), strict=True)
+        visits = order(len(labels), seed, epoch).to(labels.device)
+        minibatches = ((train.images.index_select(0, rows), labels[rows]) for rows in visits.split(block.batch_size))
         losses, hits = _epoch(learner, minibatches, f"{name}, epoch {epoch}", block.lr)
         row: Row = {"seed": seed, "epoch": epoch}
         row["train_loss"], row["train_accuracy"] = math.fsum(losses) / len(labels), hits / len(labels)

@@ -30,4 +30,5 @@ class Dataset:
     name: str
     summary: dict[str, Any]
     images: npt.NDArray[np.uint8]
+    shared_start: dict[str, Any]  # whether scratch and concise, started alike, learned the same bits
     runs: list[Run]

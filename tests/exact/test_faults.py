@@ -5,15 +5,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.exact import test_elementary
-from tests.exact import test_product
-from tests.exact import test_random
 import torch
 from torch import Tensor
 
 from stages.exact import elementary, functional, grid, product, random
 from stages.exact.guard import room
-from tests.exact import golden
+from tests.exact import golden, test_elementary, test_product, test_random
 
 
 def one_bit_more(terms: int, operands: str) -> int:

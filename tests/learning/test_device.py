@@ -5,10 +5,16 @@ from stages.command import UserError
 from stages.learning import device
 
 
-@pytest.mark.parametrize("name", ["gpu", "cuda:", "cuda:x", "cpu:0", "mps", "cuda:-1", "cuda 0"])
+@pytest.mark.parametrize("name", ["gpu", "cuda:", "cuda:x", "cpu:0", "cuda:-1", "cuda 0"])
 def test_what_is_not_a_device_is_refused_with_what_is(monkeypatch, name):
     monkeypatch.setenv("DEVICE", name)
     with pytest.raises(UserError, match=f"DEVICE={name} is not a device: set it to auto, cpu, cuda or cuda:N"):
+        device.chosen()
+
+
+def test_a_device_without_float64_is_refused_with_that_reason(monkeypatch):
+    monkeypatch.setenv("DEVICE", "mps")
+    with pytest.raises(UserError, match="no float64"):
         device.chosen()
 
 

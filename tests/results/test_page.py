@@ -16,7 +16,9 @@ def run(confusion):
     return Run("mlp", training, {}, history, pd.DataFrame(), confusion, pd.DataFrame())
 
 
-DATASET = Dataset("x", {"title": "A & B", "classes": ["p", "q"], "image": [4, 3]}, np.zeros((0, 4, 3), np.uint8), [])
+DATASET = Dataset(
+    "x", {"title": "A & B", "classes": ["p", "q"], "image": [4, 3]}, np.zeros((0, 4, 3), np.uint8), {}, []
+)
 COUNTS = pd.DataFrame({"actual": ["p", "p", "q", "q"], "predicted": ["p", "q", "p", "q"], "count": [5, 4, 2, 9]})
 
 

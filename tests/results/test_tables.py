@@ -29,8 +29,8 @@ def run(name, *splits):
 def datasets():
     images = np.zeros((0, 1, 1), np.uint8)
     return [
-        Dataset("mnist", {}, images, [run("scratch", "train", "test"), run("mlp", "train", "test")]),
-        Dataset("digits", {}, images, [run("scratch", "train", "validation", "test")]),
+        Dataset("mnist", {}, images, {}, [run("scratch", "train", "test"), run("mlp", "train", "test")]),
+        Dataset("digits", {}, images, {}, [run("scratch", "train", "validation", "test")]),
     ]
 
 

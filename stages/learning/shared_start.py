@@ -1,0 +1,32 @@
+"""Two routes to one result: by hand and by library, from the same first weights, through the same minibatches."""
+
+from typing import Any
+
+from stages.datasets.arrays import Split
+from stages.exact import digest
+from stages.learning.arithmetic import Arithmetic
+from stages.learning.concise import Concise, network
+from stages.learning.initial import weights
+from stages.learning.scratch import Scratch
+from stages.learning.training import fit
+from stages.params import Training
+
+
+def compare(ops: Arithmetic, train: Split, block: Training, classes: int, name: str) -> dict[str, Any]:
+    """Train one epoch of softmax regression both ways, with `block`'s first seed, and say whether the bits agree.
+
+    `largest_difference` is over all weights and biases; `sha256` is of the weights and biases of either way.
+    """
+    seed, block = block.seeds[0], block.model_copy(update={"epochs": 1})
+    layers = weights([train.images[0].numel(), classes], block.init_std, seed)
+    layers = [(W.to(train.images.device), b.to(train.images.device)) for W, b in layers]
+    scratch = Scratch(ops, *layers[0], block.lr, block.momentum)
+    concise = Concise(ops, network(ops, layers), block.lr, block.momentum)
+    rows = [list(fit(ops, learner, {"train": train}, block, seed, name)) for learner in (scratch, concise)]
+    by_hand, by_library = scratch.state(), dict(zip(("weight", "bias"), concise.state().values(), strict=True))
+    hashes = [digest(state) for state in (by_hand, by_library)]
+    return {
+        "identical": hashes[0] == hashes[1] and rows[0] == rows[1],
+        "largest_difference": max((by_hand[key] - by_library[key]).abs().max().item() for key in by_hand),
+        "sha256": {"scratch": hashes[0], "concise": hashes[1]},
+    }

@@ -51,15 +51,16 @@ def tensors(recorded: Mapping[str, Array], here: Mapping[str, Array]) -> str | N
     with np.errstate(invalid="ignore", over="ignore"):
         most = np.abs(_wide(old) - _wide(new)).max()
     return (
-        f"tensor {name} of shape {old.shape}, {different.any(-1).sum()} of {old.size} values differ, "
+        f"tensor {name} of shape {old.shape}, {np.count_nonzero(different.any(-1))} of {old.size} values differ, "
         f"by at most {most:.3g}{others}"
     )
 
 
 def cells(recorded: list[list[str]], here: list[list[str]]) -> str | None:
     """Describe the first row and column in which two tables, each with a header, differ."""
-    header = recorded[0] if recorded else []
-    for line, (old, new) in enumerate(zip_longest(recorded, here, fillvalue=[]), start=1):
+    nothing: list[str] = []
+    header = recorded[0] if recorded else nothing
+    for line, (old, new) in enumerate(zip_longest(recorded, here, fillvalue=nothing), start=1):
         for column, (a, b) in enumerate(zip_longest(old, new, fillvalue=ABSENT)):
             if a != b:
                 name = header[column] if line > 1 and column < len(header) else column + 1
@@ -79,14 +80,16 @@ def _keys(old: Any, new: Any, where: str) -> Iterator[str]:
     elif isinstance(old, list) and isinstance(new, list):
         for index, (a, b) in enumerate(zip_longest(old, new, fillvalue=ABSENT)):
             yield from _keys(a, b, f"{where}[{index}]")
-    elif ABSENT in (old, new) or json.dumps(old) != json.dumps(new):  # 1 and 1.0 are equal, but not the same
-        old, new = [value if value is ABSENT else json.dumps(value, ensure_ascii=False) for value in (old, new)]
-        yield f"{where or 'the whole'}: {_either(old, new)}"
+    elif _text(old) != _text(new):  # not as numbers: 1 and 1.0 are equal, but not the same
+        yield f"{where or 'the whole'}: {_either(_text(old), _text(new))}"
+
+
+def _text(value: Any) -> Any:
+    return value if value is ABSENT else json.dumps(value, ensure_ascii=False)
 
 
 def _either(old: Any, new: Any) -> str:
-    old, new = ["nothing" if value is ABSENT else value for value in (old, new)]
-    return f"{old} in dvc.lock, {new} here"
+    return f"{'nothing' if old is ABSENT else old} in dvc.lock, {'nothing' if new is ABSENT else new} here"
 
 
 def _same_bits(old: Array | None, new: Array | None) -> bool:

@@ -44,13 +44,12 @@ def main(
         fresh: Lock = read_yaml(clone / LOCK)["stages"]  # in the order they ran, for it began empty
         if changed := lock.origins_that_differ(recorded, fresh):
             note(f"dvc.lock at {commit} was not made by that commit; it had another {', another '.join(changed)}")
-        first, *others = [*lock.differences(recorded, fresh), None]
-        for other in filter(None, others):
+        found = list(lock.differences(recorded, fresh))
+        for other in found[1:]:
             note(f"stage {other.stage} differs too, in {other.path}")
-        if first:
-            print(
-                f"NOT reproduced: stage {first.stage} differs first, in {lock.explain(first, Path(), clone, cache())}"
-            )
+        if found:
+            where = lock.explain(found[0], Path(), clone, cache())
+            print(f"NOT reproduced: stage {found[0].stage} differs first, in {where}")
             raise typer.Exit(1)
     outputs = sum(len(lock.outputs(entry)) for entry in fresh.values())
     print(

@@ -49,7 +49,7 @@ def require_free(port: int) -> None:
             probe.bind((HOST, port))
         except OSError as error:
             why = "is in use" if error.errno == errno.EADDRINUSE else "cannot be used"
-            raise UserError(f"port {port} {why}: `python -m stages.ui --port N` takes another") from None
+            raise UserError(f"port {port} {why}: `make ui PORT=N` takes another") from None
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ def became(monkeypatch):
 def test_a_port_that_is_taken(published, became):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(UserError, match=rf"^port {port} is in use: `python -m stages.ui --port N` takes another$"):
+        with pytest.raises(UserError, match=rf"^port {port} is in use: `make ui PORT=N` takes another$"):
             ui.main(port)
         with socket.create_connection(("127.0.0.1", port)) as browser:
             taken.accept()[0].close()  # the side that closes first leaves the port in TIME_WAIT

@@ -45,7 +45,12 @@ if "SEEN" in os.environ:
     seen = {name: os.environ.get(name) for name in names}
     seen |= {"folder": os.getcwd(), "downloads": os.path.realpath("data/.downloads")}
     Path(os.environ["SEEN"]).write_text(json.dumps(seen))
-    time.sleep(float(os.environ.get("SLEEP", 0)))
+    try:
+        time.sleep(float(os.environ.get("SLEEP", 0)))
+    except KeyboardInterrupt:
+        time.sleep(2)  # as long as it takes to tidy up
+        Path(os.environ["SEEN"]).write_text("tidied up" if Path("toy.py").exists() else "too late")
+        raise
 if stage == "train":
     Path("models", dataset).mkdir(parents=True)
     weight = np.ones((1, 2, 3))
@@ -76,20 +81,17 @@ def finished(tmp_path_factory):
     run("git", "config", "user.name", "Test", cwd=folder)
     run("git", "config", "user.email", "test@example.org", cwd=folder)
     dvc("init", "--quiet", cwd=folder)
-    # a cache that clones would have in common with the checkout, if they did not have their own
-    (folder / ".dvc" / "config").write_text("[cache]\n    dir = ../../cache\n")
     dvc("repro", cwd=folder)
     edit(folder, "params.yaml", "[apart]", "[here]")
     dvc("repro", cwd=folder)
     commit(folder)
-    return folder.parent
+    return folder
 
 
 @pytest.fixture
 def toy(finished, tmp_path):
-    """A copy of the finished toy and of its cache; temporary folders are made beside it."""
-    shutil.copytree(finished, tmp_path, dirs_exist_ok=True, symlinks=True)
-    return tmp_path / "toy"
+    """A copy of the finished toy with its cache; temporary folders are made beside it."""
+    return shutil.copytree(finished, tmp_path / "toy", symlinks=True)
 
 
 def edit(folder, name, old, new):
@@ -120,8 +122,9 @@ def verify(folder, *arguments, **changes):
 def test_reproduced(toy):
     head = run("git", "rev-parse", "--short", "HEAD", cwd=toy).stdout.strip()
     mine = toy.parent / "mine.db"
-    seen = {"SEEN": str(toy.parent / "seen"), "MLFLOW_TRACKING_URI": f"sqlite:///{mine}"}
-    done = verify(toy, **seen, DATASET_MIRROR="../data")
+    (toy.parent / "config").write_text(f"[cache]\n    dir = {toy / '.dvc' / 'cache'}\n")  # one cache for all projects
+    common = {"DVC_GLOBAL_CONFIG_DIR": str(toy.parent), "MLFLOW_TRACKING_URI": f"sqlite:///{mine}"}
+    done = verify(toy, **common, SEEN=str(toy.parent / "seen"), DATASET_MIRROR="../data")
     assert (done.returncode, done.stdout) == (
         0,
         f"reproduced: all 3 outputs of 3 stages in dvc.lock ({head}) came out bit for bit the same on this machine\n",
@@ -135,13 +138,6 @@ def test_reproduced(toy):
     assert not mine.exists()
     assert os.path.realpath(stage["DATASET_MIRROR"]) == str(toy.parent / "data")
     assert stage["downloads"] == str(toy / "data" / ".downloads")
-
-
-def test_a_dataset_that_params_yaml_does_not_name_and_git_hooks(toy):
-    """In a hook, GIT_DIR means the user's repository, wherever a command runs."""
-    done = verify(toy, "apart", GIT_DIR=str(toy / ".git"), GIT_INDEX_FILE=str(toy / ".git" / "index"))
-    assert done.stdout.startswith("reproduced: all 2 outputs of 2 stages in dvc.lock ("), done.stderr
-    assert run("git", "symbolic-ref", "HEAD", cwd=toy).stdout == "refs/heads/main\n"
 
 
 def test_the_first_difference_is_named(toy):
@@ -161,7 +157,7 @@ def test_a_difference_whose_other_side_is_nowhere(toy):
     """Where somebody else's commit is verified in a fresh clone, only hashes are known."""
     edit(toy, "toy.py", *OTHER)
     commit(toy)
-    for folder in ["models", "metrics", "../cache"]:
+    for folder in ["models", "metrics", ".dvc/cache"]:
         shutil.rmtree(toy / folder)
     done = verify(toy, "here")
     assert done.returncode == 1
@@ -172,14 +168,17 @@ def test_a_difference_whose_other_side_is_nowhere(toy):
     assert "`dvc pull`" in done.stdout
 
 
-def test_an_earlier_commit_and_uncommitted_changes(toy):
+def test_an_earlier_commit_and_a_dataset_that_params_yaml_does_not_name(toy):
+    """As if from a hook, where GIT_DIR means the user's repository in whatever folder a command runs."""
     edit(toy, "toy.py", *OTHER)
     commit(toy)
     earlier = run("git", "rev-parse", "--short", "HEAD~1", cwd=toy).stdout.strip()
     edit(toy, "toy.py", "import json", "fail")
-    done = verify(toy, "here", "--rev", "HEAD~1")
+    hook = {"GIT_DIR": str(toy / ".git"), "GIT_INDEX_FILE": str(toy / ".git" / "index")}
+    done = verify(toy, "apart", "--rev", "HEAD~1", **hook)
     assert done.stdout.startswith(f"reproduced: all 2 outputs of 2 stages in dvc.lock ({earlier})"), done.stderr
     assert f"note: what is verified is commit {earlier}, without the uncommitted changes here\n" in done.stderr
+    assert run("git", "symbolic-ref", "HEAD", cwd=toy).stdout == "refs/heads/main\n"
 
 
 def test_a_stage_that_fails_is_named(toy):
@@ -217,6 +216,7 @@ def test_interrupting_it_leaves_nothing_behind(toy):
     assert (process.returncode, verdict) == (130, "")
     assert said.endswith("error: interrupted; nothing half-written is left behind\n")
     assert not list(clone.glob("samebits-*"))
+    assert seen.read_text() == "tidied up"
 
 
 def without_lock(toy):

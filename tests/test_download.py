@@ -15,12 +15,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT, environment
 
 from stages import download
 from stages.command import UserError
 from stages.datasets import transfer
 from stages.datasets.bundled import encode_idx
+from tests.conftest import ROOT, environment
 
 NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 IMAGES = f"/toy/{NAMES[0]}.gz"

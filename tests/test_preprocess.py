@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT
 from sklearn.datasets import load_digits
 
 from stages import preprocess
 from stages.command import UserError
 from stages.datasets import bundled
 from stages.datasets.arrays import load_split, load_summary
+from tests.conftest import ROOT
 
 FOLDER = Path("data/processed/digits")
 

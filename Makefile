@@ -75,6 +75,7 @@ TORCH_PINS = $(shell sed -nE 's/^((torch|torchvision)==[^ ]+).*/\1/p' requiremen
 
 install:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "samebits needs Python 3.11 or newer: try make PYTHON=python3.12")'
+	@echo "setting up .venv: some GB to fetch and unpack, a few minutes"
 	$(PYTHON) -m venv --clear .venv
 ifeq ($(TORCH),cpu)
 	awk '/^[a-z]/ { keep = $$0 !~ /$(CUDA)/ } keep' requirements.lock > .venv/lock

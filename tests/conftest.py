@@ -15,14 +15,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.fixture
-def checkout(tmp_path: Path) -> Path:
-    """A copy of the project's files, as they are now, in a Git and DVC repository of its own, set to `digits`."""
-    return make_checkout(tmp_path / "samebits")
-
-
 def make_checkout(folder: Path) -> Path:
-    """Copy what Git tracks, or would track, to `folder`, and commit it there."""
+    """Copy the project's files as they are now to `folder`, a Git repository of its own, and set it to `digits`."""
     listed = run("git", "ls-files", "--cached", "--others", "--exclude-standard", cwd=ROOT).stdout.splitlines()
     for name in listed:
         if (ROOT / name).is_file():

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import pytest
 
@@ -52,32 +53,31 @@ def test_a_file_in_a_folders_place(tmp_path):
     assert done.stderr == f"error: cannot write {tmp_path}/models/out.txt: a file is where a folder should be\n"
 
 
-def test_a_full_disk(tmp_path):
-    small = tmp_path / "small"
-    small.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(small)]
+@contextmanager
+def disk(folder, options):
+    """Mount a small file system of its own at `folder`, or skip the test where that is not allowed."""
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
     if subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("this machine does not let us mount a small disk")
+        pytest.skip("this machine does not let us mount a disk")
     try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk(tmp_path):
+    with disk(tmp_path / "small", "size=64k") as small:
         (small / "out.txt").write_text("the good one")
         done = stage(str(small))
         assert done.returncode == 1
         assert done.stderr == f"error: cannot write {small}/out.txt: the disk is full\n"
         assert [file.name for file in small.iterdir()] == ["out.txt"]
         assert (small / "out.txt").read_text() == "the good one"
-    finally:
-        subprocess.run(["umount", str(small)], check=True)
 
 
 def test_a_read_only_folder(tmp_path):
-    small = tmp_path / "small"
-    small.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k,ro", "tmpfs", str(small)]
-    if subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("this machine does not let us mount a read-only disk")
-    try:
+    with disk(tmp_path / "small", "size=64k,ro") as small:
         done = stage(str(small))
         assert done.returncode == 1
         assert done.stderr == f"error: cannot write {small}/out.txt: the file system is read-only\n"
-    finally:
-        subprocess.run(["umount", str(small)], check=True)

@@ -2,6 +2,7 @@
 # make repro   the real thing: whatever params.yaml names, from archive to report
 # make test    the tests            make check   lint, format, types
 # make verify  does the committed dvc.lock come out bit for bit here? (DATASETS=digits: in a minute, without network)
+# make gate    is any result worse than the committed reference? make reference renews it (docs/gate.md)
 # make ui      the runs in MLflow   make bench   what an epoch costs
 # make claims  dvc.lock anew, after a change that is meant to change results
 # make lock    new pins             make clean   remove what make set up; DVC's cache and MLflow's runs stay
@@ -14,7 +15,7 @@ PORT ?= 5000
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/.venv
 
-.PHONY: demo repro test check verify ui bench claims lock clean venv install
+.PHONY: demo repro test check verify gate reference outputs ui bench claims lock clean venv install
 
 demo: venv
 	rm -rf .demo
@@ -42,6 +43,23 @@ check: venv
 
 verify: venv
 	@python -m stages.verify $(DATASETS)
+
+gate: outputs
+	@python -m stages.gate $(DATASETS) $(GATE)
+
+reference: outputs
+	@python -m stages.reference $(DATASETS)
+
+# Up to date: what params.yaml names or, if given, DATASETS, which it need not name.
+outputs: venv
+ifdef DATASETS
+	cp params.yaml .params.kept
+	trap 'mv .params.kept params.yaml' EXIT; \
+	    sed "s/^datasets:.*/datasets: [$$(echo $(DATASETS) | tr ' ' ,)]/" .params.kept > params.yaml && \
+	    dvc repro $(DATASETS:%=evaluate@%)
+else
+	dvc repro
+endif
 
 ui: venv
 	python -m stages.ui --port $(PORT)

@@ -8,6 +8,7 @@ ratio: read the median and the range.
 import statistics
 import time
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from PIL import Image
@@ -16,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import ToTensor
 from tqdm import trange
 
-from stages.datasets.arrays import Split
+from stages.datasets.split import Split
 from stages.learning.arithmetic import arithmetic
 from stages.learning.concise import Concise, network
 from stages.learning.initial import order, weights
@@ -54,14 +55,18 @@ def notes_epoch(split: Split, block: Training) -> None:
         optimizer.step()
 
 
-def our_epoch(name: str, split: Split, block: Training, by_hand: bool = False) -> None:
-    """Train this project's model for one epoch in the named arithmetic."""
-    ops = arithmetic(name)  # type: ignore[arg-type]
-    layers = weights([784, *block.hidden, 10], block.init_std, seed=0)
+def our_epoch(
+    name: Literal["exact", "float32"], split: Split, block: Training, seeds: int = 1, by_hand: bool = False
+) -> None:
+    """Train this project's models, side by side, for one epoch in the named arithmetic."""
+    ops = arithmetic(name)
+    layers = weights([784, *block.hidden, 10], block.init_std, range(seeds))
+    if name == "float32" and seeds == 1:  # nn.Linear as everybody uses it, without an axis of seeds
+        layers = [(weight[0], bias[0]) for weight, bias in layers]
     learner: Learner = Concise(ops, network(ops, layers), block.lr, block.momentum)
     if by_hand:
         learner = Scratch(ops, *layers[0], block.lr, block.momentum)
-    for _ in fit(ops, learner, {"train": split}, block, seed=0, name="bench"):
+    for _ in fit(ops, learner, {"train": split}, block, range(seeds), name="bench"):
         pass
 
 
@@ -72,14 +77,17 @@ def seconds(function: Callable[[], None]) -> float:
     return time.perf_counter() - start
 
 
-def compare(title: str, ways: Ways) -> None:
-    """Let the ways take turns; print each one's median time and its ratio to the others before it."""
+def compare(title: str, ways: Ways, shares: dict[str, int] | None = None) -> None:
+    """Let the ways take turns; print each one's median time and its ratio to the others before it.
+
+    With `shares`, a way's time is divided by its share, say its number of seeds.
+    """
     for epoch in ways.values():
         epoch()  # nobody pays for a first time
     times: dict[str, list[float]] = {name: [] for name in ways}
     for _ in trange(ROUNDS, desc=title, unit="round"):
         for name, epoch in ways.items():
-            times[name].append(seconds(epoch))
+            times[name].append(seconds(epoch) / (shares or {}).get(name, 1))
     print(f"{title}; {torch.get_num_threads()} threads; {ROUNDS} rounds: median; median ratio (range)")
     names = list(ways)
     for i, name in enumerate(names):
@@ -103,14 +111,24 @@ def main() -> None:
             "float32 autograd": lambda: our_epoch("float32", whole, concise),
             "exact, modules": lambda: our_epoch("exact", whole, concise),
             "exact, by hand": lambda: our_epoch("exact", whole, concise, by_hand=True),
+            "exact, a seed of ten": lambda: our_epoch("exact", whole, concise, seeds=10),
         },
+        {"exact, a seed of ten": 10},
     )
     compare(
         "network, an epoch of 12,000 images",
         {
             "float32 autograd": lambda: our_epoch("float32", part, mlp),
             "exact, modules": lambda: our_epoch("exact", part, mlp),
+            "exact, a seed of three": lambda: our_epoch("exact", part, mlp, seeds=3),
         },
+        {"exact, a seed of three": 3},
+    )
+    counts = {f"a seed of {n}": n for n in (1, 4, 16, 64)}
+    compare(
+        "softmax regression, exact, an epoch of 12,000 images, by the number of seeds side by side",
+        {name: lambda n=n: our_epoch("exact", part, concise, seeds=n) for name, n in counts.items()},  # type: ignore[misc]
+        counts,
     )
 
 

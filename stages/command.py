@@ -13,6 +13,10 @@ from collections.abc import Callable
 
 import typer
 
+from stages.errors import UserError
+
+__all__ = ["UserError", "command"]
+
 REASONS = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
@@ -23,10 +27,6 @@ REASONS = {
     errno.EEXIST: "a file is where a folder should be",
     errno.EISDIR: "a folder is where a file should be",
 }
-
-
-class UserError(Exception):
-    """A mistake that the user can mend: the message says what is wrong, where, and what would be right."""
 
 
 def command(function: Callable[..., None]) -> None:

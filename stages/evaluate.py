@@ -1,13 +1,12 @@
 """Stage evaluate: every run of a dataset on its test split. Writes metrics/DATASET and predictions/DATASET."""
 
 from pathlib import Path
-from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from stages import best_effort
 from stages.command import command
-from stages.datasets.arrays import Split, load_split, load_summary
+from stages.datasets.arrays import load_split, load_summary
 from stages.files import sha256, write_csv, write_json
 from stages.learning import device
 from stages.learning.arithmetic import Arithmetic, arithmetic
@@ -15,7 +14,8 @@ from stages.learning.load import load_models
 from stages.learning.shared_start import compare as shared_start
 from stages.learning.training import figures, logits
 from stages.params import RUNS, load
-from stages.results.metrics import confusion, over_seeds, per_class
+from stages.results.comparison import compare
+from stages.results.metrics import Measured, confusion, per_class
 
 
 def main(dataset: str) -> None:
@@ -24,24 +24,31 @@ def main(dataset: str) -> None:
     ops, names = arithmetic(params.arithmetic), load_summary(data).classes
     splits = {name: load_split(data, name, where) for name in ("train", "test", "validation")}
     verdict = shared_start(ops, splits.pop("train"), params.scratch, len(names), f"{dataset} shared start")
+    splits = {name: split for name, split in splits.items() if len(split.labels)}
+    tested, hashes = {}, {}
     for run in RUNS:
-        path = Path("models") / dataset / run / "model.safetensors"
-        models = load_models(path, ops, where)
+        path, seeds = Path("models") / dataset / run / "model.safetensors", params.training(run).seeds
+        models, hashes[run] = load_models(path, ops, where), sha256(path)
+        outputs = {name: [logits(model, split) for model in models] for name, split in splits.items()}
+        results = {name: _measure(ops, seeds, outputs[name], split.labels) for name, split in splits.items()}
         metrics = {
-            "seeds": params.training(run).seeds,
-            **{name: _over_seeds(ops, models, split) for name, split in splits.items() if len(split.labels)},
+            "seeds": seeds,
+            **{name: result.summary() for name, result in results.items()},
             "parameters": sum(p.numel() for p in models[0].parameters()),
-            "model_sha256": sha256(path),
+            "model_sha256": hashes[run],
         }
         write_json(Path("metrics") / dataset / f"{run}.json", metrics)
-        _write_predictions(dataset, run, ops, logits(models[0], splits["test"]), splits["test"].labels, names)
+        _write_predictions(dataset, run, ops, outputs["test"][0], splits["test"].labels, names)
+        tested[run] = results["test"]
+    write_json(Path("metrics") / dataset / "comparison.json", {"model_sha256": hashes, "pairs": compare(tested)})
     write_json(Path("metrics") / dataset / "shared_start.json", verdict)
     best_effort.publish(dataset)
 
 
-def _over_seeds(ops: Arithmetic, models: list[nn.Sequential], split: Split) -> dict[str, Any]:
-    losses, accuracies = zip(*(figures(ops, model, split) for model in models), strict=True)
-    return {"accuracy": over_seeds(list(accuracies)), "loss": over_seeds(list(losses))}
+def _measure(ops: Arithmetic, seeds: list[int], outputs: list[Tensor], labels: Tensor) -> Measured:
+    """Hold each seed's logits [N, K] against the labels."""
+    losses = [figures(ops, Z, labels)[0] for Z in outputs]
+    return Measured(seeds, losses, [Z.argmax(1) == labels for Z in outputs])
 
 
 def _write_predictions(dataset: str, run: str, ops: Arithmetic, Z: Tensor, labels: Tensor, names: list[str]) -> None:

@@ -1,20 +1,29 @@
 """params.yaml as typed values: an unknown key, a wrong type or an impossible value gets no further than here."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints
 
-from stages.command import UserError
+from stages.errors import UserError
 from stages.schema import Distinct, Strict, parse, read_yaml
 
 RUNS = ("scratch", "concise", "mlp")
-
+MOST = 1000  # seeds
 
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 # DVC joins matrix values with "-" into stage names, so a hyphen in a value could make two stages one.
 Dataset = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+$")]
+
+
+def _listed(seeds: Any) -> Any:
+    """A number n stands for the seeds 0 ... n - 1."""
+    if isinstance(seeds, bool) or not isinstance(seeds, int):
+        return seeds
+    if not 1 <= seeds <= MOST:
+        raise ValueError(f"a number of seeds is between 1 and {MOST}; for one certain seed write a list, [{seeds}]")
+    return list(range(seeds))
 
 
 class Preprocess(Strict):
@@ -27,7 +36,7 @@ class Preprocess(Strict):
 class Training(Strict):
     """One run: its starts and data orders (seeds), its schedule and its network."""
 
-    seeds: Annotated[list[Seed], Field(min_length=1), Distinct]
+    seeds: Annotated[list[Seed], Field(min_length=1, max_length=MOST), Distinct, BeforeValidator(_listed)]
     epochs: Count
     batch_size: Count
     lr: Annotated[float, Field(gt=0, le=1e30)]

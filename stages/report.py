@@ -4,7 +4,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,14 @@ PROCESSED, MODELS, METRICS, PREDICTIONS = (
     Path(name) for name in ("data/processed", "models", "metrics", "predictions")
 )
 REPORTS = Path("reports")
+TABLES = (
+    tables.results,
+    tables.learning_curves,
+    tables.classes,
+    tables.confusion,
+    tables.comparison,
+    tables.notes,
+)
 IMAGES = 20  # test images shown for each run
 
 T = TypeVar("T")
@@ -35,7 +43,7 @@ def main() -> None:
         prune([PROCESSED, MODELS, METRICS, PREDICTIONS], known=read_yaml(CATALOG), wanted=params.datasets)
     datasets = [read_dataset(name, params) for name in params.datasets]
     files = {"index.html": page.html(datasets, params), "summary.md": page.markdown(datasets, params)}
-    for table in (tables.results, tables.learning_curves, tables.classes, tables.confusion):
+    for table in TABLES:
         files[f"plots/{table.__name__}.csv"] = table(datasets).to_csv(index=False, lineterminator="\n")
     for name, text in files.items():
         write_text(REPORTS / name, text)
@@ -68,7 +76,17 @@ def read_dataset(name: str, params: Params) -> Dataset:
     actual = [summary["classes"][label] for label in labels]
     runs = [read_run(name, run, params.training(run), actual) for run in RUNS]
     shared_start = _read(METRICS / name / "shared_start.json", f"evaluate@{name}", read_json)
-    return Dataset(name, summary, images, shared_start, runs)
+    return Dataset(name, summary, images, shared_start, read_comparisons(name, runs), runs)
+
+
+def read_comparisons(dataset: str, runs: list[Run]) -> list[dict[str, Any]]:
+    """Read how each two of `runs` compare. Raises UserError if that is about other models than theirs."""
+    path, stage = METRICS / dataset / "comparison.json", f"evaluate@{dataset}"
+    comparison = _read(path, stage, read_json)
+    if comparison["model_sha256"] != {run.name: run.metrics["model_sha256"] for run in runs}:
+        raise _stale(path, f"was measured on other models than those in {MODELS / dataset}", stage)
+    pairs: list[dict[str, Any]] = comparison["pairs"]
+    return pairs
 
 
 def read_run(dataset: str, name: str, training: Training, actual: list[str]) -> Run:

@@ -6,8 +6,8 @@ from stages.command import command
 from stages.learning.arithmetic import Arithmetic
 from stages.learning.concise import Concise, network
 from stages.learning.initial import Layer
-from stages.learning.run import train
 from stages.params import Training, load
+from stages.train import train
 
 
 def build(ops: Arithmetic, layers: list[Layer], block: Training) -> Concise:

@@ -5,9 +5,9 @@ from pathlib import Path
 from stages.command import command
 from stages.learning.arithmetic import Arithmetic
 from stages.learning.initial import Layer
-from stages.learning.run import train
 from stages.learning.scratch import Scratch
 from stages.params import Training, load
+from stages.train import train
 
 
 def build(ops: Arithmetic, layers: list[Layer], block: Training) -> Scratch:

@@ -1,6 +1,7 @@
 """A project folder with finished outputs, small and made up, as the other stages would leave them."""
 
 import functools
+import itertools
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ def project(folder: Path, *datasets: str, seeds: tuple[int, ...] = (0,)) -> Path
         write_json(folder / "data/processed" / dataset / "summary.json", summary)
         for run in RUNS:
             finish(folder, dataset, run, seeds)
+        compared(folder, dataset, seeds)
     return folder
 
 
@@ -63,9 +65,7 @@ def finish(folder: Path, dataset: str, run: str, seeds: tuple[int, ...] = (0,), 
         for epoch in range(1, epochs + 1)
     ]
     write_csv(model.with_name("history.csv"), rows)
-    figures: dict[str, Any] = {"mean": accuracy, "per_seed": [accuracy] * len(seeds)}
-    if len(seeds) > 1:
-        figures |= {"std": 0.0125, "ci95": [accuracy - 0.03, accuracy + 0.03]}
+    figures = over(seeds, accuracy)
     metrics = folder / "metrics" / dataset
     test = {"accuracy": figures, "loss": figures | {"mean": 0.125}}
     results = {"seeds": list(seeds), "test": test, "parameters": 195, "model_sha256": sha256(model)}
@@ -82,6 +82,32 @@ def finish(folder: Path, dataset: str, run: str, seeds: tuple[int, ...] = (0,), 
     write_json(metrics / "shared_start.json", start)
     row = {"index": 0, "actual": CLASSES[0], "predicted": CLASSES[1], "probability": 0.625}
     write_csv(folder / "predictions" / dataset / f"{run}.csv", [row])
+
+
+def over(seeds: tuple[int, ...], mean: float) -> dict[str, Any]:
+    """A figure over seeds: each 0.01 more than the seed before."""
+    figures: dict[str, Any] = {"mean": mean, "per_seed": [mean + 0.01 * i for i in range(len(seeds))]}
+    if len(seeds) > 1:
+        figures |= {"std": 0.0125, "ci95": [mean - 0.03, mean + 0.03]}
+    return figures
+
+
+def compared(folder: Path, dataset: str, seeds: tuple[int, ...] = (0,)) -> None:
+    """Leave the comparison of each two runs as they are now."""
+    models = {run: folder / "models" / dataset / run / "model.safetensors" for run in RUNS}
+    pairs = [
+        {
+            "runs": [first, second],
+            "seeds": list(seeds),
+            "difference": {"accuracy": over(seeds, RUNS[second][1] - RUNS[first][1]), "loss": over(seeds, -0.125)},
+            "mcnemar": [
+                {"seed": seed, "only_first": 2 + i, "only_second": 5, "p": 0.453125} for i, seed in enumerate(seeds)
+            ],
+        }
+        for first, second in itertools.combinations(RUNS, 2)
+    ]
+    hashes = {run: sha256(model) for run, model in models.items()}
+    write_json(folder / "metrics" / dataset / "comparison.json", {"model_sha256": hashes, "pairs": pairs})
 
 
 def empty_store(folder: Path) -> None:

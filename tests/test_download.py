@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 
 from stages import download
-from stages.command import UserError
 from stages.datasets import transfer
 from stages.datasets.bundled import encode_idx
+from stages.errors import UserError
 from tests.conftest import ROOT, environment
 
 NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")

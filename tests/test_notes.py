@@ -210,6 +210,6 @@ def test_eight_rows(ops):
     start = nn.Linear(4, 3)
     net = network(ops, [(start.weight.detach().to(ops.dtype), start.bias.detach().to(ops.dtype))])
     learner = Concise(ops, net, lr=0.1, momentum=0.0)
-    x, y = logits(ops, EIGHT_ROWS[0]), tensor(EIGHT_ROWS[1])
+    x, y = logits(ops, EIGHT_ROWS[0]).view(8, 2, 2), tensor(EIGHT_ROWS[1])  # the network takes images
     costs = [learner.step(x, y)[0].item() for _ in range(1001)]
     assert costs[::100] == pytest.approx(COSTS, abs=3e-7 if ops.dtype == torch.float32 else 2e-6)

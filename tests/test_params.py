@@ -33,6 +33,11 @@ def test_the_defaults_are_the_notes(tmp_path):
     assert params.preprocess.validation_size == 0
 
 
+def test_a_number_of_seeds_stands_for_the_first_ones(tmp_path):
+    assert load_text(tmp_path, edit("mlp", "seeds", "4")).mlp.seeds == [0, 1, 2, 3]
+    assert load_text(tmp_path, edit("mlp", "seeds", "[7, 3]")).mlp.seeds == [7, 3]
+
+
 @pytest.mark.parametrize(
     ("block", "key", "value", "said"),
     [
@@ -44,6 +49,9 @@ def test_the_defaults_are_the_notes(tmp_path):
         ("mlp", "epochs", "9.5", "mlp.epochs is 9.5, but it should be a valid integer"),
         ("mlp", "epochs", "true", "mlp.epochs is True, but it should be a valid integer"),
         ("mlp", "seeds", "[]", "mlp.seeds is []"),
+        ("mlp", "seeds", "0", "mlp.seeds is 0, but a number of seeds is between 1 and 1000; for one certain seed"),
+        ("mlp", "seeds", "1001", "mlp.seeds is 1001, but a number of seeds is between 1 and 1000"),
+        ("mlp", "seeds", "true", "mlp.seeds is True, but it should be a valid list"),
         ("mlp", "seeds", "[1, 1]", "mlp.seeds is [1, 1], but each value may appear only once"),
         ("scratch", "hidden", "[10]", "scratch.hidden is [10]"),
         ("preprocess", "validation_size", "-5", "preprocess.validation_size is -5"),

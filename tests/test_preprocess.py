@@ -8,9 +8,10 @@ import torch
 from sklearn.datasets import load_digits
 
 from stages import preprocess
-from stages.command import UserError
 from stages.datasets import bundled
-from stages.datasets.arrays import load_split, load_summary
+from stages.datasets.arrays import load_summary
+from stages.datasets.split import load_split
+from stages.errors import UserError
 from tests.conftest import ROOT
 
 FOLDER = Path("data/processed/digits")

@@ -15,7 +15,7 @@ from stages import report
 from stages.command import UserError
 from stages.files import read_json, write_csv, write_json
 from stages.params import RUNS, load
-from stages.results import tables
+from stages.results import notes, tables
 from tests.conftest import ROOT, run
 from tests.finished import CLASSES, finish, project
 
@@ -104,6 +104,7 @@ def test_page_and_summary_show_the_metrics(page, built):
             assert page.text.count(accuracy) >= 2 * len(DATASETS)
             assert {"title": sha256} in page.all("code")
     assert "95 %" not in summary
+    assert "range" not in summary
 
 
 @pytest.mark.parametrize(
@@ -125,10 +126,73 @@ def test_the_verdict_of_the_shared_start_is_shown(tmp_path, monkeypatch, identic
 def test_several_seeds_come_with_their_interval(tmp_path, monkeypatch):
     monkeypatch.chdir(finished(tmp_path / "project", ["digits"], seeds=(0, 5)))
     report.main()
-    assert "| mlp | 90.00 % [87.00 %, 93.00 %] | 0.1250 | 195 | 2 | 2 |" in Path("reports/summary.md").read_text()
-    text = " ".join(Page(Path("reports/index.html").read_text(encoding="utf-8")).text.split())
-    assert "90.00 % [87.00 %, 93.00 %]" in text
+    summary = Path("reports/summary.md").read_text(encoding="utf-8")
+    assert "| mlp | 90.00 % [87.00 %, 93.00 %] | 90.00 % to 91.00 % | 0.1250 | 195 | 2 | 2 |" in summary
+    assert "Student's t" in summary
+    text = words(Path("reports/index.html"))
+    assert "90.00 % [87.00 %, 93.00 %] 90.00 % to 91.00 % 0.1250" in text
+    assert "by Student's t over the seeds" in text
+    assert "mean of 2 seeds" in text
     assert "bands reach from the least to the most" in text
+
+
+PLAIN = str.maketrans("\N{MINUS SIGN}\N{EN DASH}\N{RIGHT SINGLE QUOTATION MARK}", "--'")
+
+
+def words(path):
+    """The text of a page, or of a summary as it stands, in characters that a keyboard has."""
+    text = path.read_text(encoding="utf-8")
+    return (" ".join(Page(text).text.split()) if path.suffix == ".html" else text).translate(PLAIN)
+
+
+def test_runs_are_compared_in_pairs(tmp_path, monkeypatch):
+    monkeypatch.chdir(finished(tmp_path / "project", ["digits"], seeds=(0, 5)))
+    report.main()
+    text = words(Path("reports/index.html"))
+    assert "concise - scratch +2.00 [-1.00, +5.00] -0.1250 [-0.1550, -0.0950] 2 first weights and order of" in text
+    assert "mlp - concise +8.00 [+5.00, +11.00] -0.1250 [-0.1550, -0.0950] 2 order of images" in text
+    assert "scratch, mlp 2 to 3 5 0.453 2" in text
+    assert (
+        "| Digits | mlp - concise | order of images | 2 | +8.00 [+5.00, +11.00] | -0.1250 [-0.1550, -0.0950] "
+        "| 2 to 3 | 5 | 0.453 |\n"
+    ) in words(Path("reports/summary.md"))
+
+
+def test_one_seed_is_compared_without_an_interval(built):
+    assert "concise - scratch +2.00 -0.1250 1 first weights and order of images" in words(built / "reports/index.html")
+    line = "| MNIST | concise - scratch | first weights and order of images | 1 | +2.00 | -0.1250 | 2 | 5 | 0.453 |\n"
+    assert line in words(built / "reports/summary.md")
+
+
+def test_runs_without_a_common_seed_are_not_compared(here):
+    path = Path("metrics/mnist/comparison.json")
+    comparison = read_json(path)
+    comparison["pairs"][0] |= {"seeds": [], "difference": {}, "mcnemar": []}
+    write_json(path, comparison)
+    report.main()
+    assert words(Path("reports/index.html")).count("no seed in common 0") == 2
+    summary = words(Path("reports/summary.md"))
+    assert "order of images | 0 | no seed in common | | | | |\n| MNIST | mlp - scratch |" in summary
+
+
+def test_the_notes_figures_stand_beside_runs_made_like_theirs(tmp_path, monkeypatch):
+    monkeypatch.chdir(finished(tmp_path / "project", ["mnist"], seeds=(0, 5)))
+    report.main()
+    assert "notes print" not in words(Path("reports/summary.md"))
+    assert "Beside the notes" not in words(Path("reports/index.html"))
+    rows = [
+        notes.Row("mnist", "scratch", 20, None, None, [0.8, 0.82]),
+        notes.Row("mnist", "mlp", 1, 55.0, 5546, [0.5, 0.6]),
+        notes.Row("mnist", "mlp", 2, 95.97, 9597, [0.5, 0.6]),
+    ]
+    monkeypatch.setattr(report.page, "beside", lambda dataset: rows)
+    report.main()
+    text = words(Path("reports/index.html"))
+    assert "scratch 20 drawn, not printed 81.00 % 80.00 % to 82.00 % 2 -" in text
+    assert "mlp 1 55 % 5,546 55.00 % 50.00 % to 60.00 % 2 ✓ inside" in text
+    assert "mlp 2 95.97 % 9,597 55.00 % 50.00 % to 60.00 % 2 ✗ outside" in text
+    summary = words(Path("reports/summary.md"))
+    assert "MNIST: 1 of the 2 test accuracies that the notes print" in summary
 
 
 def test_images_are_titled_with_true_and_predicted_class_and_wrong_ones_marked(page):
@@ -178,7 +242,7 @@ def test_bytes_depend_on_neither_place_nor_threads_nor_settings(tmp_path):
         run(sys.executable, "-m", "stages.report", cwd=folder, PYTHONPATH=str(ROOT), **settings)
         reports = folder / "reports"
         built.append({path.relative_to(reports): path.read_bytes() for path in reports.rglob("*") if path.is_file()})
-    assert len(built[0]) == 6
+    assert len(built[0]) == 8
     assert built[0] == built[1]
 
 
@@ -192,6 +256,7 @@ NEEDED = {
     "metrics/mnist/concise_classes.csv": "evaluate@mnist",
     "metrics/mnist/concise_confusion.csv": "evaluate@mnist",
     "metrics/digits/shared_start.json": "evaluate@digits",
+    "metrics/digits/comparison.json": "evaluate@digits",
     "predictions/digits/scratch.csv": "evaluate@digits",
 }
 
@@ -240,6 +305,8 @@ def test_metrics_of_another_model_are_stale(here):
     metrics = (here / "metrics/digits/mlp.json").read_bytes()
     finish(here, "digits", "mlp", better=0.01)
     predict(here / "predictions/digits/mlp.csv", LABELS)
+    with pytest.raises(UserError, match=r"^metrics/digits/comparison.json was measured on other.*evaluate@digits`$"):
+        report.main()
     (here / "metrics/digits/mlp.json").write_bytes(metrics)
     with pytest.raises(UserError, match=r"^metrics/digits/mlp.json was measured on another model.*evaluate@digits`$"):
         report.main()

@@ -3,30 +3,21 @@
 import hashlib
 import math
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import torch
 from pydantic import Field
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from safetensors.torch import save as encode
-from torch import Tensor
 
-from stages.command import UserError
+from stages.datasets.split import Split, load_split
+from stages.errors import UserError
 from stages.files import read_json, whole, write_json
 from stages.schema import Strict, parse
 
+__all__ = ["SPLITS", "Split", "Summary", "load_split", "load_summary", "save", "summarise"]
+
 SPLITS = ("train", "validation", "test")
-
-
-@dataclass(frozen=True)
-class Split:
-    """Images uint8 [N, H, W] and their labels uint8 [N]; N may be 0."""
-
-    images: Tensor
-    labels: Tensor
 
 
 class SplitSummary(Strict):
@@ -47,17 +38,6 @@ class Summary(Strict):
     image: Annotated[list[int], Field(min_length=2, max_length=2)]
     digest: str
     splits: dict[str, SplitSummary]
-
-
-def load_split(folder: Path, name: str, device: torch.device | str = "cpu") -> Split:
-    """Read one of SPLITS from data/processed/DATASET onto `device`. Raises UserError if it is not to be read."""
-    path = folder / f"{name}.safetensors"
-    try:
-        return Split(**load_file(path, device=str(device)))
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing: `dvc repro` writes it in its preprocess stage") from None
-    except (SafetensorError, TypeError) as error:
-        raise UserError(f"{path} does not hold images and labels ({error}): run `dvc repro` again") from None
 
 
 def load_summary(folder: Path) -> Summary:

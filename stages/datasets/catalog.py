@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, RootModel, StringConstraints
 
-from stages.command import UserError
+from stages.errors import UserError
 from stages.schema import Distinct, Strict, parse, read_yaml
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+$")]  # no hyphen: DVC joins names with it

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torchvision.datasets.mnist import read_sn3_pascalvincent_tensor
 
-from stages.command import UserError
-from stages.datasets.arrays import Split
 from stages.datasets.catalog import Entry, IdxFile
+from stages.datasets.split import Split
+from stages.errors import UserError
 
 
 def read_split(folder: Path, entry: Entry, split: Literal["train", "test"]) -> Split:

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from stages.command import UserError
-from stages.datasets.arrays import Split
+from stages.datasets.split import Split
+from stages.errors import UserError
 
 
 def resize(images: Tensor, side: int) -> Tensor:

@@ -14,10 +14,10 @@ from typing import Protocol
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from stages.command import UserError
 from stages.datasets import bundled
 from stages.datasets.catalog import Catalog, Entry, IdxFile
 from stages.datasets.transfer import FailedError, MissingError, UnreachableError, download
+from stages.errors import UserError
 
 
 class Source(Protocol):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from . import elementary
 from .elementary import shift
-from .grid import HUGE, TINY, exponent, integers, peak, peaks, snap, total_bits
+from .grid import integers, magic, peaks, snap, total_bits
 from .guard import CLASSES, NonFinite, Refused
 from .product import Peak, product
 
@@ -42,13 +42,14 @@ def matmul(
     each for two real ones, 45 - ceil(log2 k) for one beside an integer. The products and their sum are exact.
 
     To compute part of a longer sum (a worker's share of a batch), give `terms`, the length of the whole, and
-    `a_peak`, `b_peak`, max|a| and max|b| over all parts (numbers, or [..., 1, 1] per batch entry): the parts' results
-    then add up exactly, in any order, to the whole's. Raises Refused, TypeError, and NonFinite on a CPU (elsewhere
-    the result is NaN).
+    `a_peak`, `b_peak`, max|a| and max|b| over all parts: the parts' results then add up exactly, in any order, to the
+    whole's. Peaks are numbers, or [..., 1, 1] for each batch entry, [..., m, 1] for each row of a, [..., 1, n] for each
+    column of b: what has a peak of its own has a grid of its own.
+    Raises Refused, TypeError, and NonFinite on a CPU (elsewhere the result is NaN).
     """
     for x, top, name in ((a, a_peak, "a_peak"), (b, b_peak, "b_peak")):
         if top is not None and bool(
-            (peaks(x.double(), 2) > torch.as_tensor(top, dtype=torch.float64, device=x.device)).any()
+            (x.detach().double().abs() > torch.as_tensor(top, dtype=torch.float64, device=x.device)).any()
         ):
             raise Refused(f"{name} is below the operand's own maximum")
     if terms is not None and terms < a.shape[-1]:
@@ -75,21 +76,16 @@ class _Matmul(torch.autograd.Function):
         )  # fmt: skip
 
 
-def total(x: Tensor, dim: int, top: Peak = None, count: int | None = None) -> Tensor:
+def total(x: Tensor, dim: int, top: Peak = None, count: int | None = None, what: str = "a sum") -> Tensor:
     """`sum` without autograd."""
     dim %= x.ndim
     bits = total_bits(count or x.shape[dim])
-    if x.device.type == "cpu" and dim == 0 and not (isinstance(top, Tensor) and top.ndim):
-        top = peak(x, "a sum") if top is None else float(top)
-        e = exponent(top, bits)
-        if top and TINY < e < HUGE:
-            summed: Tensor = snap(x, bits, e).sum(0)
-            return summed
     most = peaks(x, x.ndim - dim) if top is None else torch.as_tensor(top, dtype=torch.float64, device=x.device)
-    if x.device.type == "cpu" and not bool(torch.isfinite(most).all()):
-        raise NonFinite("a sum")
-    q, e_all = integers(x, bits, most)
-    result: Tensor = (shift(q.sum(dim, keepdim=True), e_all) + (most - most)).squeeze(dim)
+    grid = magic(most, min(bits, 51), what) if x.device.type == "cpu" else None
+    if grid is not None and bits <= 51:
+        return snap(x, grid).sum(dim)
+    q, e = integers(x, bits, most)
+    result: Tensor = (shift(q.sum(dim, keepdim=True), e) + (most - most)).squeeze(dim)
     return result
 
 
@@ -281,11 +277,9 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, levels: float 
 class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, levels: float) -> Tensor:
-        x_top = w_top = None
-        if x.device.type == "cpu" and x.ndim == weight.ndim == 2:  # measured once, used forward and backward
-            x_top = peak(x, "the input") if x.is_floating_point() else None
-            w_top = peak(weight, "the weight")
-        z = product(x, weight.mT, x_top, w_top)
+        x_top = peaks(x, 1) if x.is_floating_point() else None
+        w_top = peaks(weight, 2)
+        z = product(x, weight.mT, x_top, w_top, names=("the input", "the weight"))
         if not x.is_floating_point() and levels != 1:
             z.div_(number(levels, z.device))
         if bias is not None:
@@ -298,14 +292,16 @@ class _Linear(torch.autograd.Function):
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
         once()
         x, weight = ctx.saved_tensors
-        top = peak(g, "the gradient") if g.device.type == "cpu" and g.ndim == weight.ndim == 2 else None
+        top = peaks(g, 2)
         dx = dw = db = None
         if ctx.needs_input_grad[0]:
-            dx = product(g, weight, top, ctx.w_top)
+            dx = product(g, weight, top, ctx.w_top, names=("the gradient", "the weight"))
         if ctx.needs_input_grad[2]:
-            db = total(g, -2, top)
+            db = total(g, -2, top, what="the gradient")
         if ctx.needs_input_grad[1]:
+            x_top = None if ctx.x_top is None else ctx.x_top.amax(-2, keepdim=True)
             if not x.is_floating_point() and ctx.levels != 1:
-                g, top = g / number(ctx.levels, g.device), None
-            dw = product(g.mT, x, top, ctx.x_top)
+                g = g / number(ctx.levels, g.device)
+                top = peaks(g, 2)
+            dw = product(g.mT, x, top, x_top, names=("the gradient", "the input"))
         return dx, dw, db, None

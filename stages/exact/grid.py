@@ -2,13 +2,17 @@
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from .elementary import shift
+from .elementary import power, shift
 from .guard import NonFinite, Refused, ceil_log2, room
 
+Magic = float | Tensor
 INTEGERS = (torch.uint8, torch.int8, torch.bool)  # operands taken as they are, as 8 bits
+MAGIC = 1.5 * 2.0**52
+FEW = 16
 TINY, HUGE = -500, 400  # grid exponents between which no step below can leave float64's normal range
 
 
@@ -30,49 +34,56 @@ def split(terms: int, a: torch.dtype, b: torch.dtype) -> tuple[int, int]:
     return (8 if kinds[0] == "i" else each, 8 if kinds[1] == "i" else each)
 
 
-def peak(x: Tensor, what: str) -> float:
-    """max|x| as a float, 0 for an empty x. Raises NonFinite. On a GPU this waits for the device."""
-    if not x.numel():
-        return 0.0
-    x = x.detach()
-    if x.ndim > 1 and not x.is_contiguous():
-        x = x.mT  # the order is free, and torch is slow in the wrong one
-    low, high = torch.aminmax(x)
-    top = max(-low.item(), high.item())
-    if not math.isfinite(top):
-        raise NonFinite(what)
-    return top
-
-
 def peaks(x: Tensor, axes: int) -> Tensor:
     """max|x| over the last `axes` axes, kept as ones; a NaN stays a NaN, an infinity an infinity."""
     dims = tuple(range(-axes, 0))
+    x = x.detach()
     if 0 in x.shape[-axes:]:
         return x.new_zeros([*x.shape[:-axes], *(1 for _ in dims)])
-    return x.detach().abs().amax(dims, keepdim=True)
-
-
-def exponent(top: float, bits: int) -> int:
-    """e of the grid 2^e for magnitudes up to `top`: 2^e is the smallest power of two >= top / 2^bits."""
-    fraction, power = math.frexp(top)
-    return power - (fraction == 0.5) - bits
+    if axes > 1 and x.stride(-1) > x.stride(-2):
+        x = x.mT  # the order is free, and torch is slow in the wrong one
+    return torch.maximum(x.amax(dims, keepdim=True), x.amin(dims, keepdim=True).neg_())
 
 
 def exponents(top: Tensor, bits: int) -> Tensor:
-    """`exponent` of every entry of a tensor, int64."""
+    """e of the grid 2^e for magnitudes up to `top`, int64: 2^e is the smallest power of two >= top / 2^bits."""
     fraction, power = torch.frexp(top)
-    return power.long() - (fraction == 0.5).long() - bits
+    return power.long().sub_((fraction == 0.5).long()).sub_(bits)
 
 
-def snap(x: Tensor, bits: int, e: int) -> Tensor:
-    """Round x, |x| <= 2^(bits + e), half to even onto multiples of 2^e; bits <= 51, TINY <= e <= HUGE.
+def magic(top: Tensor, bits: int, what: str) -> Magic | None:
+    """1.5 * 2^(52 + e) for the grids 2^e of peaks on a CPU, one number where all are the same; bits <= 51.
 
-    Adding 1.5 * 2^(52 + e) leaves exactly the multiples of 2^e in the significand; subtracting it is exact.
+    None where an e is so extreme that a step on its grid could leave float64's normal range. Raises NonFinite, with
+    the batch entry where there is more than one. Peaks are few: Python's and numpy's calls cost less than torch's.
     """
-    if bits > 51:
-        return x.mul(2.0**-e).round_().mul_(2.0**e)
-    magic = 1.5 * 2.0 ** (52 + e)
-    return x.add(magic).sub_(magic)
+    tops = top.numpy()
+    if not math.isfinite(tops.item() if tops.size == 1 else tops.max(initial=0.0)):
+        entry = int((~np.isfinite(tops)).nonzero()[0][0])
+        raise NonFinite(what, **({"entry": entry} if tops.ndim > 2 and len(tops) > 1 else {}))
+    if tops.size <= FEW:
+        grids = [exponent(value, bits) for value in tops.ravel().tolist()]
+        if not all(TINY < e < HUGE for e in grids):
+            return None
+        magics = [MAGIC * 2.0**e for e in grids]
+        return magics[0] if len(set(grids)) == 1 else torch.tensor(magics, dtype=torch.float64).view(top.shape)
+    fractions, n = np.frexp(tops)
+    n -= bits
+    n -= fractions == 0.5
+    return None if n.min() <= TINY or n.max() >= HUGE else torch.from_numpy(power(n) * MAGIC)
+
+
+def exponent(top: float, bits: int) -> int:
+    """`exponents` of one peak."""
+    fraction, n = math.frexp(top)
+    return n - (fraction == 0.5) - bits
+
+
+def snap(x: Tensor, magic: Magic, out: Tensor | None = None) -> Tensor:
+    """Round x half to even onto its grid: adding 1.5 * 2^(52 + e) leaves exactly the multiples of 2^e in the
+    significand, where |x| <= 2^(51 + e); subtracting it is exact. A `magic` tensor broadcasts over x.
+    """
+    return torch.add(x, magic, out=out).sub_(magic)
 
 
 def integers(x: Tensor, bits: int, top: Tensor) -> tuple[Tensor, Tensor]:

@@ -22,7 +22,7 @@ class SGD:
             raise ValueError(f"lr {lr}, momentum {momentum}, weight_decay {weight_decay}: none may be negative")
         self.params, self.lr, self.momentum, self.weight_decay = list(params), lr, momentum, weight_decay
         self.velocity: list[Tensor | None] = [None] * len(self.params)
-        self.scratch: list[Tensor | None] = [None] * len(self.params)
+        self.scratch = torch.empty(0)
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
@@ -41,9 +41,13 @@ class SGD:
             if self.momentum:
                 v = self.velocity[i]
                 g = self.velocity[i] = g.clone() if v is None else v.mul_(self.momentum).add_(g)
-            if self.scratch[i] is None:  # kept, since a fresh large tensor costs more than the product
-                self.scratch[i] = torch.empty_like(w)
-            w.sub_(torch.mul(g, self.lr, out=self.scratch[i]))
+            w.sub_(torch.mul(g, self.lr, out=self._room(w)))
+
+    def _room(self, w: Tensor) -> Tensor:
+        """Memory for a product like w, kept, since a fresh large tensor costs more than the product."""
+        if self.scratch.numel() < w.numel() or (self.scratch.dtype, self.scratch.device) != (w.dtype, w.device):
+            self.scratch = torch.empty(w.numel(), dtype=w.dtype, device=w.device)
+        return self.scratch[: w.numel()].view(w.shape)
 
     def state_dict(self) -> dict[str, Tensor]:
         """The velocities, by the number of their parameter."""

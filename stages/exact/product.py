@@ -12,80 +12,119 @@ gradient 205 and 140. A wide product (64x784x520) gains nothing: cutting the wei
 cost as much as the float64 product, 1100.
 """
 
-from functools import cache, lru_cache
+import threading
+from functools import cache
 
 import torch
 from torch import Tensor
 
 from .elementary import shift
-from .grid import HUGE, INTEGERS, TINY, exponent, integers, peak, peaks, snap, split
+from .grid import INTEGERS, MAGIC, Magic, integers, magic, peaks, snap, split
 
 THIN = 32  # columns of a real operand for which its digits are worth cutting
 Peak = float | Tensor | None
 
 
-def product(a: Tensor, b: Tensor, a_peak: Peak = None, b_peak: Peak = None, terms: int | None = None) -> Tensor:
+def product(
+    a: Tensor, b: Tensor, a_peak: Peak = None, b_peak: Peak = None, terms: int | None = None,
+    names: tuple[str, str] = ("the left operand", "the right operand"),
+) -> Tensor:  # fmt: skip
     """Exact a @ b, float64; a is [..., m, k] and b [..., k, n], each float64 or an 8-bit integer type.
 
     The last two axes of each batch entry have a grid of their own. `a_peak` and `b_peak` are max|a| and max|b| where
-    the caller knows them; `terms` (k by default) is the length of the whole sum when this is a part of it.
+    the caller knows them, numbers or [..., 1, 1]; [..., m, 1] gives each row of a, [..., 1, n] each column of b, a grid
+    of its own. `terms` (k by default) is the length of the whole sum when this is a part of it.
     Raises Refused, NonFinite (CPU; elsewhere the result is NaN throughout).
     """
     bits = split(terms or a.shape[-1], a.dtype, b.dtype)
+    tops = gauge(a, a_peak), gauge(b, b_peak)
     if a.device.type != "cpu":
-        return scaled(a, b, bits, a_peak, b_peak)
-    if a.ndim == b.ndim == 2:
-        return flat(a, b, bits, a_peak, b_peak)
-    batch = torch.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    out = a.new_empty([*batch, a.shape[-2], b.shape[-1]], dtype=torch.float64)
-    entries = (x.expand(*batch, *x.shape[-2:]).reshape(-1, *x.shape[-2:]) for x in (a, b))
-    tops = (
-        x.expand(*batch, 1, 1).flatten() if isinstance(x, Tensor) and x.ndim else [x] * batch.numel()
-        for x in (a_peak, b_peak)
-    )
-    for z, x, y, p, q in zip(out.view(-1, *out.shape[-2:]), *entries, *tops, strict=True):
-        z.copy_(flat(x, y, bits, p, q))
+        return scaled(a, b, bits, tops)
+    grids = [None if top is None else magic(top, p, name) for top, p, name in zip(tops, bits, names, strict=True)]
+    if any(grid is None and top is not None for grid, top in zip(grids, tops, strict=True)):
+        return scaled(a, b, bits, tops)
+    batch = a.shape[:-2]
+    if batch != b.shape[:-2]:
+        batch = torch.broadcast_shapes(batch, b.shape[:-2])
+    if 0 in (*batch, *a.shape[-2:], b.shape[-1]):
+        return torch.zeros(*batch, a.shape[-2], b.shape[-1], dtype=torch.float64)
+    a, b = entries(a, batch), entries(b, batch)
+    left, right = (entries(grid, batch) if isinstance(grid, Tensor) else grid for grid in grids)
+    if a.dtype == torch.uint8 and b.shape[-1] <= THIN and right is not None and digits(bits[1]) and trusted():
+        out = bytewise(b.mT, a.mT, bits[1], right.mT if isinstance(right, Tensor) else right).mT
+    elif b.dtype == torch.uint8 and a.shape[-2] <= THIN and left is not None and digits(bits[0]) and trusted():
+        out = bytewise(a, b, bits[0], left)
+    else:
+        out = plain(a, b, left, right)
+    return out if len(batch) == 1 else out.reshape([*batch, *out.shape[-2:]])
+
+
+def entries(x: Tensor, batch: torch.Size) -> Tensor:
+    """x with its batch axes as one, [entries, m, k]."""
+    if x.ndim == 3 and x.shape[:-2] == batch:
+        return x
+    return x.expand(*batch, *x.shape[-2:]).reshape(-1, *x.shape[-2:])
+
+
+def gauge(x: Tensor, top: Peak) -> Tensor | None:
+    """The maximum of each entry of a real operand, [..., 1, 1]; None for integers, whose grid is 2^0."""
+    if x.dtype in INTEGERS:
+        return None
+    if top is None:
+        return peaks(x, 2)
+    if isinstance(top, Tensor) and top.ndim > 1:
+        return top
+    return torch.as_tensor(top, dtype=torch.float64, device=x.device).reshape(1, 1)
+
+
+def plain(a: Tensor, b: Tensor, left: Magic | None, right: Magic | None) -> Tensor:
+    """Float64 products of operands put onto their grids, one for each entry (torch.bmm is slower)."""
+    a, b = laid(a, left, 0), laid(b, right, 1)
+    out = torch.empty(a.shape[0], a.shape[1], b.shape[2], dtype=torch.float64)
+    for z, x, y in zip(out.unbind(), a.unbind(), b.unbind(), strict=True):
+        torch.mm(x, y, out=z)
     return out
 
 
-def flat(a: Tensor, b: Tensor, bits: tuple[int, int], a_peak: Peak = None, b_peak: Peak = None) -> Tensor:
-    """The product of two matrices on a CPU, by the fastest route that is exact for them."""
-    a_top, a_grid = gauge(a, bits[0], a_peak, "the left operand")
-    b_top, b_grid = gauge(b, bits[1], b_peak, "the right operand")
-    if not (a_top and b_top and a.numel() and b.numel()):
-        return a.new_zeros([a.shape[0], b.shape[1]], dtype=torch.float64)
-    if not (TINY < a_grid < HUGE and TINY < b_grid < HUGE):
-        return scaled(a, b, bits, a_top, b_top)
-    if a.dtype == torch.uint8 and b.shape[1] <= THIN and digits(bits[1]) and trusted():
-        return bytewise(b.T, a.T, bits[1], b_grid).T
-    if b.dtype == torch.uint8 and a.shape[0] <= THIN and digits(bits[0]) and trusted():
-        return bytewise(a, b, bits[0], a_grid)
-    return plain(a, b, bits, (a_grid, b_grid))
+def laid(x: Tensor, grid: Magic | None, slot: int) -> Tensor:
+    """x on its grid, in memory that the next product overwrites."""
+    if x.shape[0] > 1 and x.stride(0) == 0 and not isinstance(grid, Tensor):  # one matrix for every entry
+        return laid(x[:1], grid, slot).expand(x.shape)
+    if x.stride(-1) > x.stride(-2):
+        return laid(x.mT, grid.mT if isinstance(grid, Tensor) else grid, slot).mT
+    out = memory(slot, x.numel()).view(x.shape)
+    return out.copy_(x) if grid is None else snap(x, grid, out)
 
 
-def gauge(x: Tensor, bits: int, top: Peak, what: str) -> tuple[float, int]:
-    """The maximum of an operand and the exponent of its grid; an integer one has 2^0."""
-    if x.dtype in INTEGERS:
-        return 1.0, 0
-    top = peak(x, what) if top is None else float(top)
-    return top, exponent(top, bits)
+class Memory(threading.local):
+    """Kept between products, for each thread: a fresh large tensor costs several times the rounding into it."""
+
+    slots: list[Tensor]
+
+    def __init__(self) -> None:
+        self.slots = [torch.empty(0, dtype=torch.float64)] * 2
 
 
-def plain(a: Tensor, b: Tensor, bits: tuple[int, int], grids: tuple[int, int]) -> Tensor:
-    """One float64 product of operands snapped onto their grids."""
-    a, b = (x.double() if x.dtype in INTEGERS else snap(x, p, e) for x, p, e in zip((a, b), bits, grids, strict=True))
-    result: Tensor = a @ b
-    return result
+MEMORY = Memory()
 
 
-def scaled(a: Tensor, b: Tensor, bits: tuple[int, int], a_peak: Peak = None, b_peak: Peak = None) -> Tensor:
+def memory(slot: int, size: int) -> Tensor:
+    """Scratch memory, float64 [size]."""
+    if MEMORY.slots[slot].numel() < size:
+        MEMORY.slots[slot] = torch.empty(size, dtype=torch.float64)
+    return MEMORY.slots[slot][:size]
+
+
+def scaled(
+    a: Tensor, b: Tensor, bits: tuple[int, int], tops: tuple[Tensor | None, Tensor | None] | None = None
+) -> Tensor:
     """Integers times powers of two: any device, any magnitude, batches of grids, nothing read back."""
+    tops = tops or (gauge(a, None), gauge(b, None))
     factors, e, poison = [], torch.zeros((), dtype=torch.int64, device=a.device), None
-    for x, p, top in zip((a, b), bits, (a_peak, b_peak), strict=True):
-        if x.dtype in INTEGERS:
+    for x, p, top in zip((a, b), bits, tops, strict=True):
+        if top is None:
             factors.append(x.double())
             continue
-        top = peaks(x, 2) if top is None else torch.as_tensor(top, dtype=torch.float64, device=x.device)
         q, e_x = integers(x, p, top)
         factors.append(q)
         e = e + e_x
@@ -103,24 +142,25 @@ def digits(bits: int) -> int:
     return bits // 8 + 1 if 1 <= bits % 8 <= 6 else 0
 
 
-def bytewise(x: Tensor, pixels: Tensor, bits: int, e: int) -> Tensor:
-    """x @ pixels for x [n, k] real on the grid 2^e and pixels [k, m] uint8, through one int8 product."""
-    (n, k), count = x.shape, digits(bits)
-    lifted = x.reshape(-1) + (1.5 * 2.0**52 + OFFSETS[count]) * 2.0**e
-    cut = lifted.view(torch.uint8).view(-1, 8)[:, :count].T.contiguous().bitwise_xor_(128)
-    parts = torch._int_mm(cut.view(torch.int8).view(count * n, k), pixels.bitwise_xor(128).view(torch.int8))
-    joined: Tensor = (places(count, e) @ parts.double().view(count, -1)).view(n, -1)
-    joined += snap(x, bits, e).sum(1, keepdim=True).mul_(128.0)  # the pixels were less 128
-    return joined
+def bytewise(x: Tensor, pixels: Tensor, bits: int, grid: Magic) -> Tensor:
+    """x @ pixels for x [s, n, k] real on its grids and pixels [s, k, m] uint8, through int8 products."""
+    (s, n, k), m, count = x.shape, pixels.shape[-1], digits(bits)
+    step = grid / MAGIC
+    lifted = x + (grid + step * OFFSETS[count])
+    cut = lifted.reshape(-1).view(torch.uint8).view(s, n * k, 8)[..., :count]
+    cut = cut.mT.contiguous().bitwise_xor_(128).view(torch.int8)
+    parts = torch.empty(s, count * n, m, dtype=torch.int32)
+    shared = s > 1 and pixels.stride(0) == 0
+    centred = pixels[:1].bitwise_xor(128).expand(pixels.shape) if shared else pixels.bitwise_xor(128)
+    for part, left, right in zip(parts.unbind(), cut.unbind(), centred.view(torch.int8).unbind(), strict=True):
+        torch._int_mm(left.view(count * n, k), right, out=part)
+    joined = (PLACES[:, :count] @ parts.double().view(s, count, n * m)).view(s, n, m)
+    joined += snap(x, grid).div_(step).sum(-1, keepdim=True).mul_(128.0)  # the pixels were less 128
+    return joined.mul_(step)
 
 
 OFFSETS = [int("80" * count or "0", 16) for count in range(7)]  # make each byte of the significand its digit + 128
-
-
-@lru_cache(256)
-def places(count: int, e: int) -> Tensor:
-    """The places' values 256^i * 2^e, [1, count]."""
-    return torch.tensor([[2.0 ** (8 * i + e) for i in range(count)]], dtype=torch.float64)
+PLACES = torch.tensor([[2.0 ** (8 * i) for i in range(7)]], dtype=torch.float64)
 
 
 @cache

@@ -7,22 +7,26 @@ from stages.learning.initial import Layer
 
 
 def network(ops: Arithmetic, layers: list[Layer]) -> nn.Sequential:
-    """Return Flatten, then a Linear module for each layer's weight and bias, with ReLU between."""
-    modules: list[nn.Module] = [nn.Flatten()]
+    """Return Flatten, then a Linear module for each layer's weight and bias, with ReLU between.
+
+    Weights [out, in] make one network, of images [N, H, W]; weights [S, out, in] make S networks side by side, of
+    images [S, N, H, W].
+    """
+    modules: list[nn.Module] = [nn.Flatten(-2)]
     for weight, bias in layers:
         modules += [_linear(ops, weight, bias), ops.ReLU()]
     return nn.Sequential(*modules[:-1])  # logits come out: no ReLU after the last layer
 
 
 def _linear(ops: Arithmetic, weight: Tensor, bias: Tensor) -> nn.Module:
-    fan_out, fan_in = weight.shape
-    linear = ops.Linear(fan_in, fan_out).to(weight.device)
-    linear.load_state_dict({"weight": weight, "bias": bias})
+    fan_out, fan_in = weight.shape[-2:]
+    linear = ops.Linear(fan_in, fan_out)
+    linear.weight, linear.bias = (nn.Parameter(tensor.to(ops.dtype, copy=True)) for tensor in (weight, bias))
     return linear
 
 
 class Concise:
-    """A network, its loss and its optimizer, as the training loop wants them."""
+    """S networks side by side, their loss and their optimizer, as the training loop wants them."""
 
     def __init__(self, ops: Arithmetic, net: nn.Sequential, lr: float, momentum: float):
         self.net = net
@@ -30,18 +34,18 @@ class Concise:
         self.optimizer = ops.SGD(net.parameters(), lr=lr, momentum=momentum)
 
     def logits(self, X: Tensor) -> Tensor:
-        """Return Z [B, K] for images [B, H, W]."""
+        """Return Z [S, B, K] for images [S, B, H, W]."""
         logits: Tensor = self.net(X)
         return logits
 
     def step(self, X: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Learn from one minibatch; return its mean loss and its hits from before the update."""
+        """Learn from a minibatch for each seed; return mean losses and hits [S] from before the update."""
         Z = self.logits(X)
-        loss: Tensor = self.loss(Z, y)
+        losses: Tensor = self.loss(Z, y)
         self.optimizer.zero_grad()
-        loss.backward()
+        losses.sum().backward()  # no seed's weights are in another's loss, so each gets its own gradient
         self.optimizer.step()
-        return loss.detach(), (Z.argmax(1) == y).sum()
+        return losses.detach(), (Z.argmax(-1) == y).sum(-1)
 
     def state(self) -> dict[str, Tensor]:
         """Return what was learned."""

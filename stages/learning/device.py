@@ -4,7 +4,7 @@ import os
 
 import torch
 
-from stages.command import UserError
+from stages.errors import UserError
 
 
 def chosen() -> torch.device:

@@ -3,10 +3,12 @@
 Its results depend on threads, instruction set and device in their last bits; that is what stages.exact is for.
 """
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
-from torch.nn import CrossEntropyLoss, ReLU
-from torch.nn.functional import cross_entropy
+from torch.nn import ReLU
+from torch.nn import functional as F
 from torch.optim import SGD
 
 __all__ = [
@@ -44,13 +46,32 @@ def softmax(logits: Tensor) -> Tensor:
     return logits.softmax(-1)
 
 
+def cross_entropy(logits: Tensor, labels: Tensor, reduction: Literal["none", "mean"] = "mean") -> Tensor:
+    """Return the losses of logits [..., N, K] and labels [..., N]: each one, or their mean over N."""
+    if logits.ndim == 2:
+        return F.cross_entropy(logits, labels, reduction=reduction)
+    losses = F.cross_entropy(logits.flatten(0, -2), labels.flatten(), reduction="none").view(labels.shape)
+    return losses if reduction == "none" else losses.mean(-1)
+
+
 def check(batch: int, widths: list[int], device: torch.device) -> None:
     """Refuse nothing: float32 rounds whatever does not fit."""
 
 
+class CrossEntropyLoss(nn.Module):
+    """cross_entropy, the mean of it, as a module."""
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the mean loss over the images."""
+        return cross_entropy(logits, labels)
+
+
 class Linear(nn.Linear):
-    """torch's layer, which also takes uint8 pixels, as levels of 1/255."""
+    """torch's layer, which also takes uint8 pixels, as levels of 1/255, and weights [S, out, in] for S seeds."""
 
     def forward(self, input: Tensor) -> Tensor:
         """Map [..., in_features] to [..., out_features]."""
-        return super().forward(input if input.is_floating_point() else input.to(dtype) / 255)
+        x = input if input.is_floating_point() else input.to(dtype) / 255
+        return (
+            super().forward(x) if self.weight.ndim == 2 else torch.baddbmm(self.bias.unsqueeze(-2), x, self.weight.mT)
+        )

@@ -1,26 +1,34 @@
 """Where learning starts: the first weights, the same for every arithmetic, device and library version."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 
+import torch
 from torch import Tensor
 
 from stages.exact import normal, permutation, uniform
 
-Layer = tuple[Tensor, Tensor]  # weight [out, in], bias [out]
+Layer = tuple[Tensor, Tensor]  # weight [S, out, in], bias [S, out]
 
 
-def weights(widths: list[int], init_std: float | None, seed: int) -> list[Layer]:
-    """Return a weight [out, in] and a bias [out], float64, for the layer between each two of `widths`.
+def weights(
+    widths: Sequence[int], init_std: float | None, seeds: Sequence[int], device: torch.device | str = "cpu"
+) -> list[Layer]:
+    """Return weights [S, out, in] and biases [S, out], float64, for the layer between each two of `widths`.
 
-    With `init_std` the weights are N(0, init_std) and the biases zero, as the book has them; without it both are
-    uniform within 1 / sqrt(in), PyTorch's default. Either is on a grid that float32 holds exactly or rounds to.
+    Each of the S seeds has numbers of its own. With `init_std` the weights are N(0, init_std) and the biases zero, as
+    the book has them; without it both are uniform within 1 / sqrt(in), PyTorch's default. Either is on a grid that
+    float32 holds exactly or rounds to.
     """
-    layers = enumerate(pairwise(widths))
-    return [_layer(fan_in, fan_out, init_std, seed, index) for index, (fan_in, fan_out) in layers]
+    layers = []
+    for index, (fan_in, fan_out) in enumerate(pairwise(widths)):
+        starts = [_layer(fan_in, fan_out, init_std, seed, f"layer{index}") for seed in seeds]
+        weight, bias = (torch.stack(tensors).to(device) for tensors in zip(*starts, strict=True))
+        layers.append((weight, bias))
+    return layers
 
 
-def _layer(fan_in: int, fan_out: int, init_std: float | None, seed: int, index: int) -> Layer:
-    tag = f"layer{index}"
+def _layer(fan_in: int, fan_out: int, init_std: float | None, seed: int, tag: str) -> Layer:
     if init_std is None:
         weight = uniform((fan_out, fan_in), seed, f"{tag}.weight", fan_in)
         return weight, uniform((fan_out,), seed, f"{tag}.bias", fan_in)

@@ -6,6 +6,9 @@ The letters are the book's, for a minibatch of B images of D pixels in K classes
     y  labels, int64 [B]                   b  bias [K]
     Z  logits [B, K]                       P  probabilities [B, K]
 
+Axes are counted from the right (-1 is the classes, -2 the images), so that each letter may have one more axis on its
+left: `Scratch` trains S seeds side by side, W [S, K, D], and nothing below needs to know.
+
 `ops` is the arithmetic: stages.exact or stages.learning.float32.
 """
 
@@ -18,24 +21,24 @@ from stages.learning.arithmetic import Arithmetic
 
 def net(ops: Arithmetic, X: Tensor, W: Tensor, b: Tensor) -> Tensor:
     """Return the logits Z = X W^T / 255 + b. Dividing last keeps the pixels in the product small integers."""
-    return ops.matmul(X, W.T) / _number(255, W) + b
+    return ops.matmul(X, W.mT) / _number(255, W) + b.unsqueeze(-2)
 
 
 def softmax(ops: Arithmetic, Z: Tensor) -> Tensor:
     """Return P = exp(Z) / sum(exp(Z)), row by row. The row's maximum goes first: no exp can overflow."""
-    E = ops.exp(Z - Z.amax(1, keepdim=True))
-    return E / ops.sum(E, 1)[:, None]
+    E = ops.exp(Z - Z.amax(-1, keepdim=True))
+    return E / ops.sum(E, -1).unsqueeze(-1)
 
 
 def cross_entropy(ops: Arithmetic, Z: Tensor, y: Tensor) -> Tensor:
     """Return each image's loss [B], -log P[y] = log(sum(exp(Z))) - Z[y], which takes no log of zero."""
-    D = Z - Z.amax(1, keepdim=True)
-    return ops.log(ops.sum(ops.exp(D), 1)) - pick(D, y)
+    D = Z - Z.amax(-1, keepdim=True)
+    return ops.log(ops.sum(ops.exp(D), -1)) - pick(D, y)
 
 
 def pick(A: Tensor, y: Tensor) -> Tensor:
     """Return A[i, y[i]] for every row i."""
-    return A[torch.arange(len(y), device=y.device), y]
+    return A.gather(-1, y.unsqueeze(-1)).squeeze(-1)
 
 
 def accuracy(Z: Tensor, y: Tensor) -> float:
@@ -45,14 +48,14 @@ def accuracy(Z: Tensor, y: Tensor) -> float:
 
 def hits(Z: Tensor, y: Tensor) -> Tensor:
     """Return the number of rows whose largest logit is the label's."""
-    return (Z.argmax(1) == y).sum()
+    return (Z.argmax(-1) == y).sum(-1)
 
 
 def gradient(ops: Arithmetic, X: Tensor, y: Tensor, Z: Tensor) -> tuple[Tensor, Tensor]:
     """Return the mean loss's gradient for W and b. For the logits it is (P - Y) / B, with Y one-hot."""
-    P, Y = softmax(ops, Z), one_hot(y, Z.shape[1])
-    G = (P - Y) / _number(len(y), Z)
-    return ops.matmul((G / _number(255, Z)).T, X), ops.sum(G, 0)
+    P, Y = softmax(ops, Z), one_hot(y, Z.shape[-1])
+    G = (P - Y) / _number(y.shape[-1], Z)
+    return ops.matmul((G / _number(255, Z)).mT, X), ops.sum(G, -2)
 
 
 def sgd(
@@ -65,7 +68,7 @@ def sgd(
 
 
 class Scratch:
-    """The model and its update, as the training loop wants them."""
+    """S models and their update, as the training loop wants them: W [S, K, D], b [S, K]."""
 
     def __init__(self, ops: Arithmetic, W: Tensor, b: Tensor, lr: float, momentum: float):
         self.ops, self.W, self.b = ops, W.to(ops.dtype, copy=True), b.to(ops.dtype, copy=True)
@@ -73,16 +76,16 @@ class Scratch:
         self.lr, self.momentum = lr, momentum
 
     def logits(self, X: Tensor) -> Tensor:
-        """Return Z [B, K] for images [B, H, W]."""
-        return net(self.ops, X.flatten(1), self.W, self.b)
+        """Return Z [S, B, K] for images [S, B, H, W]."""
+        return net(self.ops, X.flatten(-2), self.W, self.b)
 
     def step(self, X: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Learn from one minibatch; return its mean loss and its hits from before the update."""
+        """Learn from a minibatch for each seed; return mean losses and hits [S] from before the update."""
         Z = self.logits(X)
         losses = cross_entropy(self.ops, Z, y)
-        gradients = gradient(self.ops, X.flatten(1), y, Z)
+        gradients = gradient(self.ops, X.flatten(-2), y, Z)
         sgd([self.W, self.b], list(gradients), self.velocities, self.lr, self.momentum)
-        return self.ops.sum(losses, 0) / _number(len(y), Z), hits(Z, y)
+        return self.ops.sum(losses, -1) / _number(y.shape[-1], Z), hits(Z, y)
 
     def state(self) -> dict[str, Tensor]:
         """Return what was learned."""

@@ -1,15 +1,19 @@
 """Two routes to one result: by hand and by library, from the same first weights, through the same minibatches."""
 
-from typing import Any
+from __future__ import annotations
 
-from stages.datasets.arrays import Split
+from typing import TYPE_CHECKING, Any
+
+from stages.datasets.split import Split
 from stages.exact import digest
 from stages.learning.arithmetic import Arithmetic
 from stages.learning.concise import Concise, network
 from stages.learning.initial import weights
 from stages.learning.scratch import Scratch
 from stages.learning.training import fit
-from stages.params import Training
+
+if TYPE_CHECKING:
+    from stages.params import Training
 
 
 def compare(ops: Arithmetic, train: Split, block: Training, classes: int, name: str) -> dict[str, Any]:
@@ -17,12 +21,11 @@ def compare(ops: Arithmetic, train: Split, block: Training, classes: int, name: 
 
     `largest_difference` is over all weights and biases; `sha256` is of the weights and biases of either way.
     """
-    seed, block = block.seeds[0], block.model_copy(update={"epochs": 1})
-    layers = weights([train.images[0].numel(), classes], block.init_std, seed)
-    layers = [(W.to(train.images.device), b.to(train.images.device)) for W, b in layers]
+    seeds, block = block.seeds[:1], block.model_copy(update={"epochs": 1})
+    layers = weights([train.images[0].numel(), classes], block.init_std, seeds, train.images.device)
     scratch = Scratch(ops, *layers[0], block.lr, block.momentum)
     concise = Concise(ops, network(ops, layers), block.lr, block.momentum)
-    rows = [list(fit(ops, learner, {"train": train}, block, seed, name)) for learner in (scratch, concise)]
+    rows = [list(fit(ops, learner, {"train": train}, block, seeds, name)) for learner in (scratch, concise)]
     by_hand, by_library = scratch.state(), dict(zip(("weight", "bias"), concise.state().values(), strict=True))
     hashes = [digest(state) for state in (by_hand, by_library)]
     return {

@@ -1,87 +1,108 @@
-"""The training loop, one for every model: minibatches in a seeded order, and figures after each epoch."""
+"""The training loop, one for every model: minibatches in seeded orders, and figures after each epoch."""
+
+from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
 
-from stages.command import UserError
-from stages.datasets.arrays import Split
+from stages.datasets.split import Split
+from stages.errors import UserError
 from stages.exact import NonFinite
 from stages.learning.arithmetic import Arithmetic
 from stages.learning.initial import order
-from stages.params import Training
+
+if TYPE_CHECKING:  # the learning room itself needs no more than torch, numpy and safetensors
+    from stages.params import Training
 
 Row = dict[str, float]
-Model = Callable[[Tensor], Tensor]  # images [B, H, W] to logits [B, K]
+Model = Callable[[Tensor], Tensor]  # images [N, H, W] to logits [N, K], or [S, N, H, W] to [S, N, K]
 
 
 class Learner(Protocol):
-    """A model that can learn."""
+    """Models that can learn, one for each of S seeds, side by side."""
 
     def logits(self, X: Tensor) -> Tensor:
-        """Return Z [B, K] for images [B, H, W]."""
+        """Return Z [S, B, K] for images [S, B, H, W]."""
         ...
 
     def step(self, X: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Learn from one minibatch; return its mean loss and its hits from before the update."""
+        """Learn from a minibatch for each seed; return mean losses and hits [S] from before the update."""
         ...
 
     def state(self) -> dict[str, Tensor]:
-        """Return what was learned."""
+        """Return what was learned, [S, ...]."""
         ...
 
 
 def fit(
-    ops: Arithmetic, learner: Learner, splits: Mapping[str, Split], block: Training, seed: int, name: str
-) -> Iterator[Row]:
-    """Train on splits["train"]; after each epoch give one row of history, with figures for every other split.
+    ops: Arithmetic, learner: Learner, splits: Mapping[str, Split], block: Training, seeds: Sequence[int], name: str
+) -> Iterator[list[Row]]:
+    """Train on splits["train"]; after each epoch give each seed's row of history, with figures for every other split.
 
-    The images stay on their device as uint8: turning them into tensors one by one, as a loader does, costs
-    far more than learning from them. Raises UserError, naming the run, when the loss is no longer finite.
+    Every seed visits the images in an order of its own. The images stay on their device as uint8: turning them into
+    tensors one by one, as a loader does, costs far more than learning from them. Raises UserError, naming run and
+    seed, when a loss is no longer finite.
     """
     train, labels = splits["train"], splits["train"].labels.long()
     for epoch in range(1, block.epochs + 1):
-        visits = order(len(labels), seed, epoch).to(labels.device)
-        minibatches = ((train.images.index_select(0, rows), labels[rows]) for rows in visits.split(block.batch_size))
-        losses, hits = _epoch(learner, minibatches, f"{name}, epoch {epoch}", block.lr)
-        row: Row = {"seed": seed, "epoch": epoch}
-        row["train_loss"], row["train_accuracy"] = math.fsum(losses) / len(labels), hits / len(labels)
+        visits = torch.stack([order(len(labels), seed, epoch) for seed in seeds]).to(labels.device)
+        minibatches = (
+            (train.images.index_select(0, rows.flatten()).view(*rows.shape, *train.images.shape[1:]), labels[rows])
+            for rows in visits.split(block.batch_size, dim=1)
+        )
+        losses, hits = _epoch(learner, minibatches, seeds, name, epoch, block.lr)
+        rows: list[Row] = [
+            {"seed": seed, "epoch": epoch, "train_loss": loss / len(labels), "train_accuracy": hit / len(labels)}
+            for seed, loss, hit in zip(seeds, losses, hits, strict=True)
+        ]
         for other in [name for name in splits if name != "train"]:
-            row[f"{other}_loss"], row[f"{other}_accuracy"] = figures(ops, learner.logits, splits[other])
-        yield row
+            Z = logits(lambda X: learner.logits(X.expand(len(seeds), *X.shape)), splits[other])
+            for row, figure in zip(rows, (figures(ops, z, splits[other].labels) for z in Z), strict=True):
+                row[f"{other}_loss"], row[f"{other}_accuracy"] = figure
+        yield rows
 
 
-def figures(ops: Arithmetic, model: Model, split: Split) -> tuple[float, float]:
-    """Return the mean loss (nats per image) and the accuracy on a split."""
-    Z, y = logits(model, split), split.labels.long()
+def figures(ops: Arithmetic, Z: Tensor, labels: Tensor) -> tuple[float, float]:
+    """Return the mean loss (nats per image) and the accuracy of logits [N, K]."""
+    y = labels.long()
     losses = ops.cross_entropy(Z, y, reduction="none").tolist()  # fsum rounds once, whatever the order
-    return math.fsum(losses) / len(y), (Z.argmax(1) == y).sum().item() / len(y)
+    return math.fsum(losses) / len(y), (Z.argmax(-1) == y).sum().item() / len(y)
 
 
 @torch.no_grad()
-def logits(model: Model, split: Split, batch_size: int = 4096) -> Tensor:
-    """Return the logits [N, K] of a whole split."""
-    return torch.cat([model(X) for X in split.images.split(batch_size)])
+def logits(model: Model, split: Split, batch_size: int = 2048) -> Tensor:
+    """Return the logits [..., N, K] of a whole split."""
+    return torch.cat([model(X) for X in split.images.split(batch_size)], dim=-2)
 
 
 def _epoch(
-    learner: Learner, minibatches: Iterable[tuple[Tensor, Tensor]], when: str, lr: float
-) -> tuple[list[float], int]:
-    """Visit every minibatch once; return the sum of each one's losses, and the hits of all."""
+    learner: Learner,
+    minibatches: Iterable[tuple[Tensor, Tensor]],
+    seeds: Sequence[int],
+    name: str,
+    epoch: int,
+    lr: float,
+) -> tuple[list[float], list[int]]:
+    """Visit every minibatch once; return each seed's sum of losses and its hits."""
     sizes, losses, hits = [], [], []
+    place = "{} seed {}, epoch {}, step {}: {} at lr {}; try a smaller lr"
     try:
         for X, y in minibatches:
             loss, hit = learner.step(X, y)
-            sizes.append(len(y))
+            sizes.append(y.shape[-1])
             losses.append(loss)
             hits.append(hit)
     except NonFinite as error:
-        raise UserError(f"{when}, step {len(sizes) + 1}: {error} at lr {lr}; try a smaller lr") from None
+        seed = seeds[int(str(error.place.pop("entry", 0)))]
+        raise UserError(place.format(name, seed, epoch, len(sizes) + 1, error, lr)) from None
     means = torch.stack(losses).tolist()  # the one wait for the device in an epoch
-    for step, mean in enumerate(means, 1):
-        if not math.isfinite(mean):
-            raise UserError(f"{when}, step {step}: the loss is {mean} at lr {lr}; try a smaller lr")
-    return [n * mean for n, mean in zip(sizes, means, strict=True)], int(torch.stack(hits).sum())
+    for step, row in enumerate(means, 1):
+        for seed, mean in zip(seeds, row, strict=True):
+            if not math.isfinite(mean):
+                raise UserError(place.format(name, seed, epoch, step, f"the loss is {mean}", lr))
+    sums = [math.fsum(n * mean for n, mean in zip(sizes, column, strict=True)) for column in zip(*means, strict=True)]
+    return sums, torch.stack(hits).sum(0).tolist()

@@ -4,6 +4,7 @@ import functools
 import io
 import re
 from collections.abc import Callable, Iterator
+from statistics import fmean
 from typing import Any, ParamSpec, TypeVar
 
 import matplotlib
@@ -75,18 +76,20 @@ def learning_curves(history: pd.DataFrame, color: str = ACCENT) -> Figure:
         for split, line in SPLITS.items():
             if f"{split}_{quantity}" in history:
                 paint = color if split == "test" else INK
-                _curve(panel, history.groupby("epoch")[f"{split}_{quantity}"], paint, line, split)
+                _curve(panel, history.groupby("epoch")[f"{split}_{quantity}"].agg(list), paint, line, split)
     panels[0].legend(loc="upper right", ncols=len(SPLITS))
     panels[1].set_xlabel("epoch")
     panels[1].xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
     return figure
 
 
-def _curve(panel: Axes, epochs: Any, color: str, line: str, label: str) -> None:
-    mean, least, most = epochs.mean(), epochs.min(), epochs.max()
-    if not least.equals(most):
-        panel.fill_between(mean.index, least, most, color=color, alpha=0.15, linewidth=0)
-    panel.plot(mean.index, mean, line, color=color, marker="o", label=label)  # one epoch alone is a marker
+def _curve(panel: Axes, values: "pd.Series[Any]", color: str, line: str, label: str) -> None:
+    """Draw, for each epoch's list of values, one a seed, their mean and a band from the least to the most."""
+    epochs, means = values.index.tolist(), [fmean(each) for each in values]
+    if any(len(each) > 1 for each in values):
+        least, most = [min(each) for each in values], [max(each) for each in values]
+        panel.fill_between(epochs, least, most, color=color, alpha=0.15, linewidth=0)
+    panel.plot(epochs, means, line, color=color, marker="o", label=label)  # one epoch alone is a marker
 
 
 @_styled

@@ -2,6 +2,7 @@
 
 import math
 import statistics
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -30,6 +31,20 @@ def per_class(counts: list[list[int]], names: list[str]) -> list[dict[str, Any]]
         }
         for i, (name, row) in enumerate(zip(names, counts, strict=True))
     ]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One run on one split: seed by seed, its mean loss (nats) and which images it named correctly, bool [N]."""
+
+    seeds: list[int]
+    losses: list[float]
+    right: list[Tensor]
+
+    def summary(self) -> dict[str, Any]:
+        """Return accuracy and loss over the seeds."""
+        accuracies = [int(hits.sum()) / len(hits) for hits in self.right]
+        return {"accuracy": over_seeds(accuracies), "loss": over_seeds(self.losses)}
 
 
 def over_seeds(values: list[float]) -> dict[str, Any]:

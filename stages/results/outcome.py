@@ -31,4 +31,5 @@ class Dataset:
     summary: dict[str, Any]
     images: npt.NDArray[np.uint8]
     shared_start: dict[str, Any]  # whether scratch and concise, started alike, learned the same bits
+    comparisons: list[dict[str, Any]]  # of each two runs: runs, seeds, difference, mcnemar
     runs: list[Run]

@@ -1,13 +1,16 @@
 """The report as one HTML page that needs nothing beside it, and as Markdown for a pull request."""
 
 import re
+from collections.abc import Callable
+from statistics import fmean
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from stages.params import RUNS, Params
+from stages.params import RUNS, Params, Training
 from stages.results import charts, thumbnails
+from stages.results.notes import beside
 from stages.results.outcome import Dataset, Run
 
 MODELS = {
@@ -38,13 +41,19 @@ def _render(template: str, datasets: list[Dataset], params: Params) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(percent=percent, data_uri=thumbnails.data_uri)
+    environment.filters.update(
+        percent=percent, loss=loss, points=points, signed=signed, spread=spread, data_uri=thumbnails.data_uri
+    )
     environment.globals.update(
+        percent=percent,
+        probability=probability,
         models=MODELS,
         colors=COLORS,
         curves=learning_curves,
         matrix=confusion_matrix,
         network=network,
+        shared=shared,
+        beside=[row for dataset in datasets for row in beside(dataset)],
         several_seeds=any(len(run.training.seeds) > 1 for dataset in datasets for run in dataset.runs),
         titles=" and ".join(", ".join(dataset.summary["title"] for dataset in datasets).rsplit(", ", 1)),
     )
@@ -56,6 +65,42 @@ def percent(share: float) -> str:
     return f"{100 * share:.2f} %"
 
 
+def loss(nats: float) -> str:
+    """Write a loss with four decimals."""
+    return f"{nats:.4f}"
+
+
+def points(difference: float) -> str:
+    """Write a difference of two shares of 1 in points of a percent, with its sign."""
+    return _minus(f"{100 * difference:+.2f}")
+
+
+def signed(difference: float) -> str:
+    """Write a difference of two losses with its sign."""
+    return _minus(f"{difference:+.4f}")
+
+
+def probability(p: float) -> str:
+    """Write a probability with three decimals, a small one as less than the least of those."""
+    return f"{p:.3f}" if p >= 0.001 else "< 0.001"
+
+
+def spread(values: list[float], write: Callable[[float], str] = str) -> str:
+    """Write the least and the most of `values`; once, if they read the same."""
+    least, most = write(min(values)), write(max(values))
+    return least if least == most else f"{least} to {most}"
+
+
+def _minus(number: str) -> str:
+    return number.replace("-", "\N{MINUS SIGN}")
+
+
+def shared(a: Training, b: Training) -> str:
+    """Name what two runs of one dataset share that are trained with one seed: see stages.learning.initial."""
+    alike = (a.hidden, a.init_std) == (b.hidden, b.init_std)
+    return "first weights and order of images" if alike else "order of images"
+
+
 def network(dataset: Dataset, run: Run) -> str:
     """Name the layers' widths, as 784-520-10."""
     height, width = dataset.summary["image"]
@@ -64,12 +109,15 @@ def network(dataset: Dataset, run: Run) -> str:
 
 def learning_curves(dataset: Dataset, run: Run) -> Markup:
     """Draw the run's history, described in words for those who do not see it."""
-    by_epoch = run.history.groupby("epoch")[["test_loss", "test_accuracy"]].mean()
-    first, last = by_epoch.iloc[0], by_epoch.iloc[-1]
+    epochs = [
+        [fmean(rows[f"test_{quantity}"].tolist()) for quantity in ("loss", "accuracy")]
+        for _, rows in run.history.groupby("epoch")
+    ]
+    (first_loss, first_accuracy), (last_loss, last_accuracy) = epochs[0], epochs[-1]
     description = (
         f"Learning curves of {run.name} on {dataset.summary['title']}: from the first to the last epoch "
-        f"the test loss goes from {first.test_loss:.4f} to {last.test_loss:.4f}, "
-        f"the test accuracy from {percent(first.test_accuracy)} to {percent(last.test_accuracy)}."
+        f"the test loss goes from {loss(first_loss)} to {loss(last_loss)}, "
+        f"the test accuracy from {percent(first_accuracy)} to {percent(last_accuracy)}."
     )
     svg = charts.to_svg(charts.learning_curves(run.history, COLORS[run.name]))
     return inline(svg, f"{dataset.name}-{run.name}-curves", description)

@@ -4,18 +4,25 @@ from collections.abc import Callable
 
 import pandas as pd
 
+from stages.results.notes import beside
 from stages.results.outcome import Dataset, Run
 
 SPLITS = ("train", "validation", "test")
+_MCNEMAR = ("only_first", "only_second", "p")
 
 
 def results(datasets: list[Dataset]) -> pd.DataFrame:
-    """One row a run: its test accuracy and loss (means over the seeds), parameters, seeds, epochs and model."""
+    """One row a run: its test accuracy and loss (means over the seeds), parameters, seeds, epochs and model.
+
+    std, ci95_low and ci95_high are the accuracy's, empty with one seed.
+    """
     return pd.DataFrame(
         {
             "dataset": dataset.name,
             "run": run.name,
-            "accuracy": run.metrics["test"]["accuracy"]["mean"],
+            "accuracy": accuracy["mean"],
+            "std": accuracy.get("std"),
+            **dict(zip(("ci95_low", "ci95_high"), accuracy.get("ci95", (None, None)), strict=True)),
             "loss": run.metrics["test"]["loss"]["mean"],
             "parameters": run.metrics["parameters"],
             "seeds": len(run.training.seeds),
@@ -24,7 +31,45 @@ def results(datasets: list[Dataset]) -> pd.DataFrame:
         }
         for dataset in datasets
         for run in dataset.runs
+        for accuracy in [run.metrics["test"]["accuracy"]]
     )
+
+
+def comparison(datasets: list[Dataset]) -> pd.DataFrame:
+    """One row for each two runs and common seed: the second's accuracy and loss minus the first's, and McNemar's."""
+    rows = [
+        [dataset.name, *pair["runs"], test["seed"], accuracy, loss, *(test[key] for key in _MCNEMAR)]
+        for dataset in datasets
+        for pair in dataset.comparisons
+        if pair["seeds"]
+        for test, accuracy, loss in zip(
+            pair["mcnemar"], *(pair["difference"][key]["per_seed"] for key in ("accuracy", "loss")), strict=True
+        )
+    ]
+    return pd.DataFrame(rows, columns=["dataset", "first", "second", "seed", "accuracy", "loss", *_MCNEMAR])
+
+
+def notes(datasets: list[Dataset]) -> pd.DataFrame:
+    """One row for each figure of the notes, empty where it is only drawn, beside the accuracies over the seeds."""
+    rows = [
+        [row.dataset, row.run, row.epoch, row.percent, row.count, row.mean, min(here), max(here), len(here), row.inside]
+        for dataset in datasets
+        for row in beside(dataset)
+        for here in [row.accuracies]
+    ]
+    columns = [
+        "dataset",
+        "run",
+        "epoch",
+        "printed_percent",
+        "printed_count",
+        "mean",
+        "least",
+        "most",
+        "seeds",
+        "inside",
+    ]
+    return pd.DataFrame(rows, columns=columns).astype({"printed_count": "Int64"})
 
 
 def learning_curves(datasets: list[Dataset]) -> pd.DataFrame:

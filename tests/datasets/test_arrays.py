@@ -4,8 +4,9 @@ import json
 import pytest
 import torch
 
-from stages.command import UserError
-from stages.datasets.arrays import Split, load_split, load_summary, save, summarise
+from stages.datasets.arrays import load_summary, save, summarise
+from stages.datasets.split import Split, load_split
+from stages.errors import UserError
 
 GENERATOR = torch.Generator().manual_seed(0)
 SPLITS = {

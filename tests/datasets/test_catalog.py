@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 from torchvision.datasets import MNIST, FashionMNIST
 
-from stages.command import UserError
 from stages.datasets.catalog import load
+from stages.errors import UserError
 
 PATH = Path("data/catalog.yaml")
 

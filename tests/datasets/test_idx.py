@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from stages.command import UserError
 from stages.datasets.bundled import encode_idx
 from stages.datasets.catalog import Entry
 from stages.datasets.idx import read, read_split
+from stages.errors import UserError
 
 ENTRY = Entry.model_validate(
     {

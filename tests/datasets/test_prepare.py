@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch.nn.functional import interpolate
 
-from stages.command import UserError
-from stages.datasets.arrays import Split
 from stages.datasets.prepare import apportion, hold_out, resize
+from stages.datasets.split import Split
+from stages.errors import UserError
 
 
 def noise(n, height, width):

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from stages.exact import elementary, functional, grid, product, random
 from stages.exact.guard import room
-from tests.exact import golden, test_elementary, test_product, test_random
+from tests.exact import golden, test_elementary, test_product, test_random, test_training
 
 
 def one_bit_more(terms: int, operands: str) -> int:
@@ -32,15 +32,25 @@ def single(a: Tensor, b: Tensor, *_: Any) -> Tensor:
     return (a.float() @ b.float()).double()
 
 
-def truncated(x: Tensor, bits: int, e: int) -> Tensor:
+def shared(x: Tensor, axes: int) -> Tensor:
+    """One maximum for a whole matrix where each row should have its own."""
+    return grid.peaks(x, min(x.ndim, 2))
+
+
+def off_grid(x: Tensor, magic: Any, out: Tensor | None = None) -> Tensor:
+    """No grid at all."""
+    return torch.add(x, 0.0, out=out)
+
+
+def truncated(x: Tensor, magic: float, out: Tensor | None = None) -> Tensor:
     """The grid approached from below."""
-    return x.mul(2.0**-e).trunc().mul(2.0**e)
+    return x.div(magic / grid.MAGIC).trunc().mul(magic / grid.MAGIC)
 
 
-def away(x: Tensor, bits: int, e: int) -> Tensor:
+def away(x: Tensor, magic: float, out: Tensor | None = None) -> Tensor:
     """Halves rounded away from zero."""
-    y = x.mul(2.0**-e)
-    return torch.copysign((y.abs() + 0.5).floor(), y).mul(2.0**e)
+    y = x.div(magic / grid.MAGIC)
+    return torch.copysign((y.abs() + 0.5).floor(), y).mul(magic / grid.MAGIC)
 
 
 def ulp(table: tuple[float, ...], i: int) -> tuple[float, ...]:
@@ -51,7 +61,7 @@ def ulp(table: tuple[float, ...], i: int) -> tuple[float, ...]:
 def halves() -> None:
     """Entries halfway between two points of the grid go to the even one."""
     x = torch.tensor([[2.0**22, 0.5, 1.5, -2.5, 3.5, 0.25]], dtype=torch.float64)
-    assert grid.snap(x, 22, 0).tolist() == [[2.0**22, 0, 2, -2, 4, 0]]
+    assert grid.snap(x, grid.MAGIC).tolist() == [[2.0**22, 0, 2, -2, 4, 0]]
 
 
 def worst() -> None:
@@ -82,8 +92,10 @@ FAULTS: list[tuple[str, Any, str, Any, Callable[[], None]]] = [
     ("two bits too many in a sum", functional, "total_bits", lambda count: 55 - (count - 1).bit_length(), sums),
     ("float32 in place of float64", product, "plain", single, worst),
     ("digits too few", product, "digits", lambda bits: bits // 8, worst),
-    ("operands not on the grid", product, "snap", lambda x, bits, e: x.clone(), parts),
-    ("terms not on the grid", functional, "snap", lambda x, bits, e: x.clone(), parts),
+    ("operands not on the grid", product, "snap", off_grid, parts),
+    ("terms not on the grid", functional, "snap", off_grid, parts),
+    ("a grid for the batch in place of each row's", functional, "peaks", shared,
+     test_training.test_an_images_logits_do_not_depend_on_the_images_beside_it),
     ("truncation in place of rounding", grid, "snap", truncated, halves),
     ("halves away from zero", grid, "snap", away, halves),
     ("fused multiply-add in exp2", elementary, "horner", fused, hashed("exp2")),

@@ -82,8 +82,7 @@ def test_int8_route_equals_the_float64_one() -> None:
     a, b = pixels(256, 784), random(784, 10)
     for x, y in ((a, b), (random(10, 256), pixels(256, 784)), (torch.full_like(a, 255), b), (a * 0, b)):
         bits = grid.split(x.shape[1], x.dtype, y.dtype)
-        grids = product.gauge(x, bits[0], None, "")[1], product.gauge(y, bits[1], None, "")[1]
-        assert torch.equal(product.plain(x, y, bits, grids), product.product(x, y))
+        assert torch.equal(product.scaled(x, y, bits), product.product(x, y))
     for bits_ in range(16, 46):
         n = product.digits(bits_)
         assert not n or 127 * (256**n - 1) // 255 >= 2**bits_
@@ -147,6 +146,15 @@ def test_each_batch_entry_has_its_own_grid() -> None:
         assert torch.equal(exact.matmul(a[i], b[i]), together[i])
         assert torch.equal(exact.matmul(pixels(4, 20), b[i]), shared[i])
         assert torch.equal(exact.sum(a, 1)[i], exact.sum(a[i], 0))
+
+
+def test_each_row_may_have_its_own_grid() -> None:
+    """Then what stands beside a row changes none of its bits."""
+    a, b = random(40, 20) * torch.logspace(-9, 9, 40, dtype=torch.float64)[:, None], random(20, 5, seed=1)
+    rows = exact.matmul(a, b, a_peak=a.abs().amax(1, keepdim=True))
+    assert torch.equal(rows, torch.cat([exact.matmul(row[None], b) for row in a]))
+    assert not torch.equal(rows, exact.matmul(a, b))
+    assert torch.equal(exact.matmul(b.T, a.T, b_peak=a.abs().amax(1)[None]), rows.T)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 1000])

@@ -23,8 +23,8 @@ def by_hand(epochs: int) -> dict[str, Tensor]:
         for rows in exact.permutation(len(labels), 0, f"order/{epoch}").split(small.BATCH):
             x, y = pixels[rows], onehot[rows]
             h1 = (exact.matmul(x, w1.T) / levels + b1).clamp(min=0)
-            h2 = (exact.matmul(h1, w2.T) + b2).clamp(min=0)
-            z = exact.matmul(h2, w3.T) + b3
+            h2 = (torch.cat([exact.matmul(h[None], w2.T) for h in h1]) + b2).clamp(min=0)
+            z = torch.cat([exact.matmul(h[None], w3.T) for h in h2]) + b3
             g3 = (exact.softmax(z) - y) / torch.tensor(len(rows), dtype=F64)
             g2 = exact.matmul(g3, w3) * (h2 > 0)
             g1 = exact.matmul(g2, w2) * (h1 > 0)
@@ -130,6 +130,13 @@ def test_a_seed_does_not_depend_on_those_beside_it() -> None:
         loss = exact.cross_entropy(exact.linear(pixels[rows[i]], w, b), labels[rows[i]])
         for one, all_ in zip((loss, *torch.autograd.grad(loss, (w, b))), together, strict=True):
             assert torch.equal(one, all_[i])
+
+
+def test_an_images_logits_do_not_depend_on_the_images_beside_it() -> None:
+    model, (pixels, _) = small.trained(), small.data()
+    together = model(pixels[:40])
+    for rows in (slice(0, 1), slice(7, 20), slice(39, 40)):
+        assert torch.equal(model(pixels[rows]), together[rows])
 
 
 def test_linear_takes_levels_leading_axes_and_no_bias() -> None:

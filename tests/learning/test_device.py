@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from stages.command import UserError
+from stages.errors import UserError
 from stages.learning import device
 
 

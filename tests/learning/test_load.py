@@ -1,40 +1,46 @@
 import pytest
 import torch
+from safetensors.torch import save
 
-from stages.command import UserError
+from stages.errors import UserError
 from stages.learning.arithmetic import arithmetic
 from stages.learning.concise import network
 from stages.learning.initial import weights
-from stages.learning.load import load_models
-from stages.learning.run import write_model
+from stages.learning.load import Description, describe, load_models
+from stages.train import write_model
 
 CPU = torch.device("cpu")
 
 
+DESCRIPTION = Description("digits", "mlp", "float32", ["a", "b"], [2, 2], [5, 6])
+
+
 def states(ops, widths, seeds):
-    return [network(ops, weights(widths, 0.1, seed)).state_dict() for seed in seeds]
+    return [network(ops, weights(widths, 0.1, [seed])).state_dict() for seed in seeds]
 
 
 def test_models_come_back_seed_by_seed(tmp_path):
     ops = arithmetic("float32")
     written = states(ops, [4, *[3] * 11, 2], [5, 6])  # eleven hidden layers: 3.weight must not follow 21.weight
-    write_model(tmp_path / "model.safetensors", written)
+    write_model(tmp_path / "model.safetensors", written, DESCRIPTION)
     models = load_models(tmp_path / "model.safetensors", ops, CPU)
     assert len(models) == 2
     for model, state in zip(models, written, strict=True):
-        assert all(torch.equal(model.state_dict()[name], tensor) for name, tensor in state.items())
+        assert all(torch.equal(model.state_dict()[name], tensor[0]) for name, tensor in state.items())
 
 
 def test_a_single_layer_needs_no_number(tmp_path):
     ops = arithmetic("float32")
-    write_model(tmp_path / "model.safetensors", [{"weight": torch.ones(2, 4), "bias": torch.zeros(2)}])
+    write_model(
+        tmp_path / "model.safetensors", [{"weight": torch.ones(1, 2, 4), "bias": torch.zeros(1, 2)}], DESCRIPTION
+    )
     [model] = load_models(tmp_path / "model.safetensors", ops, CPU)
     assert model(torch.ones(1, 2, 2)).tolist() == [[4, 4]]
 
 
 def test_negative_zeros_do_not_reach_the_file(tmp_path):
     for sign in (1, -1):
-        write_model(tmp_path / str(sign), [{"weight": sign * torch.zeros(2, 4), "bias": torch.zeros(2)}])
+        write_model(tmp_path / str(sign), [{"weight": sign * torch.zeros(1, 2, 4)}], DESCRIPTION)
     assert (tmp_path / "1").read_bytes() == (tmp_path / "-1").read_bytes()
 
 
@@ -42,7 +48,21 @@ def test_a_missing_or_truncated_model_is_named(tmp_path):
     path = tmp_path / "model.safetensors"
     with pytest.raises(UserError, match=f"{path} is missing"):
         load_models(path, arithmetic("float32"), CPU)
-    write_model(path, states(arithmetic("float32"), [4, 2], [0]))
+    write_model(path, states(arithmetic("float32"), [4, 2], [0]), DESCRIPTION)
     path.write_bytes(path.read_bytes()[:-8])
     with pytest.raises(UserError, match=f"{path} is not a whole safetensors file"):
         load_models(path, arithmetic("float32"), CPU)
+
+
+def test_a_model_says_where_it_comes_from(tmp_path):
+    path = tmp_path / "model.safetensors"
+    write_model(path, states(arithmetic("float32"), [4, 2], [5, 6]), DESCRIPTION)
+    assert describe(path) == DESCRIPTION
+    path.write_bytes(save({"weight": torch.ones(1)}))
+    with pytest.raises(UserError, match=f"{path} is no model of this project"):
+        describe(path)
+    path.write_bytes(b"<html>")
+    with pytest.raises(UserError, match=f"{path} is not a whole safetensors file"):
+        describe(path)
+    with pytest.raises(UserError, match="is missing"):
+        describe(tmp_path / "nowhere")

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from stages.command import UserError
-from stages.datasets.arrays import Split
+from stages.datasets.split import Split
+from stages.errors import UserError
 from stages.learning.arithmetic import arithmetic
 from stages.learning.concise import Concise, network
 from stages.learning.initial import order, weights
@@ -28,13 +28,13 @@ def images(count, seed):
 SPLITS = {"train": images(500, 1), "test": images(200, 2)}  # 500 is not a multiple of 32
 
 
-def learners(ops, block=BLOCK, seed=0):
-    [(W, b)] = layers = weights([36, 10], block.init_std, seed)
+def learners(ops, block=BLOCK, seeds=(0,)):
+    [(W, b)] = layers = weights([36, 10], block.init_std, seeds)
     return Scratch(ops, W, b, block.lr, block.momentum), Concise(ops, network(ops, layers), block.lr, block.momentum)
 
 
-def history(ops, learner, block=BLOCK):
-    return list(fit(ops, learner, SPLITS, block, seed=0, name="test"))
+def history(ops, learner, block=BLOCK, seeds=(0,)):
+    return [row for rows in fit(ops, learner, SPLITS, block, seeds, name="test") for row in rows]
 
 
 def test_scratch_and_concise_are_one_model_in_float32():
@@ -67,9 +67,9 @@ def test_the_hand_derived_gradient_is_autograds(name):
     ops = arithmetic(name)
     learner, _ = learners(ops)
     X, y = SPLITS["train"].images[:32].flatten(1), SPLITS["train"].labels[:32].long()
-    W, b = learner.W.clone().requires_grad_(), learner.b.clone().requires_grad_()
+    W, b = learner.W[0].clone().requires_grad_(), learner.b[0].clone().requires_grad_()
     F.cross_entropy(F.linear(X.to(ops.dtype) / 255, W, b), y).backward()
-    dW, db = gradient(ops, X, y, net(ops, X, learner.W, learner.b))
+    dW, db = gradient(ops, X, y, net(ops, X, learner.W[0], learner.b[0]))
     assert torch.allclose(dW, W.grad, atol=1e-7)
     assert torch.allclose(db, b.grad, atol=1e-7)
 
@@ -80,8 +80,8 @@ def test_momentum_is_torchs():
     W = learner.W.clone().requires_grad_()
     optimizer = torch.optim.SGD([W], lr=BLOCK.lr, momentum=BLOCK.momentum)
     for start in (0, 32, 64):
-        X, y = SPLITS["train"].images[start : start + 32], SPLITS["train"].labels[start : start + 32].long()
-        W.grad = gradient(ops, X.flatten(1), y, learner.logits(X))[0]
+        X, y = SPLITS["train"].images[None, start : start + 32], SPLITS["train"].labels[None, start : start + 32].long()
+        W.grad = gradient(ops, X.flatten(-2), y, learner.logits(X))[0]
         learner.step(X, y)
         optimizer.step()
     assert torch.allclose(learner.W, W, atol=1e-7)
@@ -90,8 +90,8 @@ def test_momentum_is_torchs():
 def test_the_reported_loss_is_the_true_mean_and_a_split_has_one():
     ops = arithmetic("float32")
     _, learner = learners(ops)
-    Z, y = learner.logits(SPLITS["test"].images), SPLITS["test"].labels.long()
-    loss, accuracy = figures(ops, learner.logits, SPLITS["test"])
+    Z, y = learner.logits(SPLITS["test"].images[None])[0], SPLITS["test"].labels.long()
+    loss, accuracy = figures(ops, Z, y)
     assert loss == pytest.approx(F.cross_entropy(Z, y).item(), rel=1e-6)
     assert accuracy == (Z.argmax(1) == y).double().mean()
 
@@ -99,7 +99,8 @@ def test_the_reported_loss_is_the_true_mean_and_a_split_has_one():
 def test_an_untrained_classifier_loses_about_log_of_ten():
     ops = arithmetic("float32")
     _, learner = learners(ops)
-    assert figures(ops, learner.logits, SPLITS["test"])[0] == pytest.approx(math.log(10), abs=0.01)
+    Z = learner.logits(SPLITS["test"].images[None])[0]
+    assert figures(ops, Z, SPLITS["test"].labels)[0] == pytest.approx(math.log(10), abs=0.01)
 
 
 @pytest.mark.parametrize(("name", "lr"), [("float32", 1e38), ("exact", 1e308)])
@@ -108,18 +109,46 @@ def test_a_loss_that_is_not_finite_stops_with_run_epoch_step_and_lr(name, lr):
     block = BLOCK.model_copy(update={"lr": lr})
     for learner in learners(ops, block):
         with pytest.raises(UserError, match=r"digits mlp seed 3, epoch 1, step \d+: .* lr 1e\+"):
-            list(fit(ops, learner, SPLITS, block, seed=3, name="digits mlp seed 3"))
+            list(fit(ops, learner, SPLITS, block, [3], name="digits mlp"))
+
+
+@pytest.mark.parametrize("name", ["float32", "exact"])
+def test_each_seed_learns_as_if_alone(name):
+    ops = arithmetic(name)
+    for together, *alone in zip(
+        learners(ops, seeds=[2, 5]), learners(ops, seeds=[2]), learners(ops, seeds=[5]), strict=True
+    ):
+        rows = history(ops, together, seeds=[2, 5])
+        for i, (one, seed) in enumerate(zip(alone, [2, 5], strict=True)):
+            expected = history(ops, one, seeds=[seed])
+            if name == "exact":
+                assert [row for row in rows if row["seed"] == seed] == expected
+                for key, tensor in one.state().items():
+                    assert torch.equal(together.state()[key][i], tensor[0])
+            else:
+                assert rows[i - 2] == pytest.approx(expected[-1], abs=1e-5)
+
+
+def test_a_seed_that_diverges_is_named():
+    ops = arithmetic("exact")
+    for learner in learners(ops, seeds=[2, 5, 7]):
+        parameters = [learner.W] if isinstance(learner, Scratch) else list(learner.net.parameters())
+        parameters[0].data[1] = math.nan
+        with pytest.raises(UserError, match=r"test seed 5, epoch 1, step 1: NaN or infinity in .* at lr 0\.1"):
+            history(ops, learner, seeds=[2, 5, 7])
 
 
 def test_weights_start_where_the_parameters_say():
-    [(W, b)] = weights([784, 10], 0.01, seed=1)
-    assert (W.shape, b.shape) == ((10, 784), (10,))
+    [(W, b)] = weights([784, 10], 0.01, [1])
+    assert (W.shape, b.shape) == ((1, 10, 784), (1, 10))
     assert W.std().item() == pytest.approx(0.01, rel=0.05)
-    assert b.tolist() == [0.0] * 10
-    first, second = weights([784, 520, 10], None, seed=1)
+    assert b.tolist() == [[0.0] * 10]
+    first, second = weights([784, 520, 10], None, [1])
     assert first[0].abs().max().item() == pytest.approx(784**-0.5, rel=0.01)
     assert second[1].abs().max().item() <= 520**-0.5
-    assert not torch.equal(weights([784, 10], 0.01, seed=2)[0][0], W)
+    [(both, _)] = weights([784, 10], 0.01, [1, 2])
+    assert torch.equal(both[:1], W)
+    assert not torch.equal(both[1:], W)
 
 
 def test_every_epoch_and_seed_has_its_own_order():

@@ -49,6 +49,19 @@ def test_the_line_is_the_mean_of_the_seeds():
     assert panel.lines[-1].get_ydata() == pytest.approx([14 / 3, 14 / 6, 14 / 9])
 
 
+def test_the_mean_is_that_of_an_exact_sum():
+    big = history(seeds=3).assign(test_loss=[2.0**60] * 3 + [1.0] * 3 + [-(2.0**60)] * 3)
+    assert charts.learning_curves(big).axes[0].lines[-1].get_ydata().tolist() == [1 / 3] * 3
+
+
+def test_the_band_goes_from_the_least_to_the_most():
+    panel = charts.learning_curves(history(seeds=3)).axes[0]
+    (corners,) = [path.vertices.tolist() for path in panel.collections[-1].get_paths()]
+    for epoch in (1, 2, 3):
+        heights = [y for x, y in corners if x == epoch]
+        assert [min(heights), max(heights)] == pytest.approx([3 / epoch, 7 / epoch])
+
+
 def test_matrix_shows_every_class_as_it_is_written_and_every_count_but_zero():
     named = words(charts.to_svg(charts.confusion_matrix(confusion(5, 0, 1, 2, 42, 0, 0, 0, 17), CLASSES)))
     assert sorted(set(named) - {"actual ↓", "predicted →"}) == sorted({*CLASSES, "5", "1", "2", "42", "17"})

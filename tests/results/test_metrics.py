@@ -3,7 +3,7 @@ import torch
 from scipy import stats
 from sklearn.metrics import precision_recall_fscore_support
 
-from stages.results.metrics import confusion, over_seeds, per_class, t_quantile
+from stages.results.metrics import Measured, confusion, over_seeds, per_class, t_quantile
 
 
 def test_class_figures_are_scikit_learns():
@@ -35,3 +35,11 @@ def test_the_interval_is_students():
 @pytest.mark.parametrize("df", [1, 2, 3, 7, 30, 1000])
 def test_quantiles_of_students_t(df):
     assert t_quantile(0.975, df) == pytest.approx(stats.t.ppf(0.975, df), rel=1e-12)
+
+
+def test_a_run_is_summarised_by_its_accuracy_and_loss():
+    right = [torch.tensor([True, False, True]), torch.tensor([True, False, False])]
+    assert Measured([4, 7], [0.5, 0.25], right).summary() == {
+        "accuracy": over_seeds([2 / 3, 1 / 3]),
+        "loss": over_seeds([0.5, 0.25]),
+    }

@@ -4,14 +4,15 @@ import json
 import pytest
 import torch
 
-from stages.command import UserError
-from stages.datasets.arrays import Split, save
+from stages.datasets.arrays import save
+from stages.datasets.split import Split
+from stages.errors import UserError
 from stages.files import sha256
 from stages.learning.arithmetic import arithmetic
 from stages.learning.load import load_models
-from stages.learning.run import train
-from stages.learning.training import figures
+from stages.learning.training import figures, logits
 from stages.params import load
+from stages.train import train
 from stages.train_concise import build
 from tests.learning.test_training import images
 
@@ -42,7 +43,7 @@ def test_a_run_leaves_its_model_history_and_log(data, tmp_path):
     for model, row in zip(
         load_models(tmp_path / "out/model.safetensors", ops, torch.device("cpu")), rows[1::2], strict=True
     ):
-        loss, accuracy = figures(ops, model, images(100, 2))
+        loss, accuracy = figures(ops, logits(model, images(100, 2)), images(100, 2).labels)
         assert (repr(loss), repr(accuracy)) == (row["test_loss"], row["test_accuracy"])
     log = json.loads((tmp_path / "log.json").read_text())
     assert log["model_sha256"] == sha256(tmp_path / "out/model.safetensors")
@@ -75,5 +76,5 @@ def test_what_53_bits_cannot_do_is_refused_before_training(data, tmp_path, chang
 
 
 def test_missing_data_are_named(tmp_path):
-    with pytest.raises(UserError, match=r"train\.safetensors is missing"):
+    with pytest.raises(UserError, match=r"summary\.json is missing"):
         train("mlp", build, params(), tmp_path / "nowhere", tmp_path / "out", tmp_path / "log.json")

@@ -8,7 +8,7 @@ import typer
 from stages import params
 from stages.command import command
 from stages.datasets import arrays, catalog, idx, prepare
-from stages.datasets.arrays import Split
+from stages.datasets.split import Split
 
 CATALOG = Path("data/catalog.yaml")
 RAW = Path("data/raw")

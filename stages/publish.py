@@ -10,18 +10,23 @@ import json
 import shutil
 import sys
 import tempfile
+from collections.abc import Mapping
+from contextlib import chdir, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import pandas as pd
 import typer
+from safetensors import SafetensorError, safe_open
 
 from stages import params as parameters
 from stages import tracking
 from stages.command import UserError, command
 from stages.files import read_json, sha256, write_text
 from stages.params import RUNS, Params, Training
-from stages.provenance import changed_since, git_tags
+from stages.provenance import changed_since, checked_out, experiments, git_tags, lock_tags
 from stages.results import charts
 
 UNAVAILABLE = 3  # exit code
@@ -45,16 +50,32 @@ class UnfinishedError(Exception):
 
 def main(
     datasets: Annotated[list[str] | None, typer.Argument(help="Only these; all of params.yaml if none.")] = None,
+    rev: Annotated[str | None, typer.Option(help="Results of this Git revision, out of DVC's cache.")] = None,
+    all_experiments: Annotated[bool, typer.Option(help="Results of all of DVC's experiments.")] = False,
 ) -> None:
     """Publish every finished result that MLflow does not have yet."""
     try:
-        publish(*datasets or ())
+        if rev:
+            publish_revision(rev, {"mlflow.source.git.branch": rev}, *datasets or ())
+        if all_experiments:
+            for name, commit in experiments().items():
+                print(f"experiment {name}:", flush=True)
+                publish_revision(commit, {"dvc_experiment": name}, *datasets or ())
+        if not rev and not all_experiments:
+            publish(*datasets or ())
     except tracking.UnavailableError as error:
         print(f"error: {error}", file=sys.stderr)
         raise typer.Exit(UNAVAILABLE) from None
 
 
-def publish(*datasets: str) -> None:
+def publish_revision(rev: str, tags: dict[str, str], *datasets: str) -> None:
+    """Publish what was finished at a Git revision, with `tags`, into the same store. Raises as `publish` does."""
+    tracking.pin()
+    with checked_out(rev) as folder, chdir(folder):
+        publish(*datasets, tags=tags)
+
+
+def publish(*datasets: str, tags: Mapping[str, str] | None = None) -> None:
     """Publish the finished runs of `datasets`, or of all in params.yaml, and print a line for each run.
 
     Raises UserError for a dataset that params.yaml does not name, tracking.UnavailableError if the store fails.
@@ -66,7 +87,8 @@ def publish(*datasets: str) -> None:
     for dataset in datasets or params.datasets:
         for run in RUNS:
             try:
-                records.append(record(dataset, run, params))
+                entry = record(dataset, run, params)
+                records.append(replace(entry, tags={**entry.tags, **(tags or {})}))
             except UnfinishedError as reason:
                 print(f"{dataset} {run}: not published, {reason}: run `dvc repro`", flush=True)
     if not records:
@@ -77,7 +99,7 @@ def publish(*datasets: str) -> None:
             if fresh:
                 with tempfile.TemporaryDirectory() as folder:
                     gather(entry.dataset, entry.run, Path(folder))
-                    store.add(entry, Path(folder))
+                    fresh = store.add(entry, Path(folder))
             print(f"{entry.name}: {'published' if fresh else 'already there'}", flush=True)
 
 
@@ -111,7 +133,9 @@ def _record(dataset: str, run: str, params: Params, summary: Any, paths: dict[st
         note=_note(summary["title"], run, results),
         params={**names, **chosen, "parameters": results["parameters"]},
         metrics=_metrics(history, results),
-        tags={**names, **hashes, **log, **git_tags()},
+        seeds=_seeds(history, results),
+        weights=weights(paths["model/model.safetensors"], Path(DATA.format(dataset=dataset))),
+        tags={**names, **hashes, **log, **git_tags(), **lock_tags(), "seeds": str(len(training.seeds))},
         digest=summary["digest"],
         source=DATA.format(dataset=dataset),
         seconds=float(log.get("seconds", 0)),
@@ -143,6 +167,34 @@ def _metrics(history: pd.DataFrame, results: Any) -> dict[str, dict[int, float]]
                 spread = {"std": figures["std"], "ci95_low": low, "ci95_high": high}
                 metrics |= {f"{name}_{measure}": {0: value} for measure, value in spread.items()}
     return metrics
+
+
+def _seeds(history: pd.DataFrame, results: Any) -> dict[int, dict[str, dict[int, float]]]:
+    """Seed -> name -> epoch -> value: each seed's history, its last epoch in the figures of the evaluation."""
+    seeds = {}
+    for place, seed in enumerate(results["seeds"]):
+        epochs = history[history["seed"] == seed].drop(columns="seed").set_index("epoch")
+        metrics = {str(name): dict(zip(epochs.index.tolist(), epochs[name].tolist(), strict=True)) for name in epochs}
+        for split in [split for split in ("validation", "test") if split in results]:
+            for quantity, figures in results[split].items():
+                metrics[f"{split}_{quantity}"][int(epochs.index.max())] = figures["per_seed"][place]
+        seeds[seed] = metrics
+    return seeds
+
+
+def weights(path: Path, data: Path) -> tracking.Weights | None:
+    """Return what a model that MLflow can load is made of; None if the file does not say what it is."""
+    from stages.learning.load import describe  # torch: a second, not for those who only want a message
+
+    try:
+        known = describe(path)
+    except UserError:
+        return None  # of an older revision, before models described themselves
+    height, width = known.image
+    example = np.zeros((2, height, width), np.uint8)
+    with suppress(FileNotFoundError, SafetensorError), safe_open(data / "test.safetensors", "numpy") as split:
+        example[:] = split.get_slice("images")[:2]
+    return tracking.Weights(path.absolute(), (height, width), tuple(known.classes), example)
 
 
 def _note(title: str, run: str, results: Any) -> str:

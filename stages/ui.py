@@ -23,7 +23,7 @@ def main(port: Annotated[int, typer.Option(min=1, max=65535)] = 5000) -> None:
     best_effort.publish()
     try:
         with tracking.connect() as store:
-            page = f"#/experiments/{store.experiment}/runs?{VIEW}"
+            page = f"#/experiments/{store.experiment}/runs?{VIEW}&viewStateShareKey={store.save_view()}"
     except tracking.UnavailableError as error:
         raise UserError(str(error)) from None
     if uri.startswith("http"):

@@ -1,11 +1,13 @@
+import multiprocessing
 import os
+import platform
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
@@ -32,8 +34,13 @@ def server(tmp_path_factory):
     """A real server, started as `make ui` starts it."""
     folder = tmp_path_factory.mktemp("server")
     empty_store(folder)
-    port = free_port()
-    settings = {"MLFLOW_BACKEND_STORE_URI": "sqlite:///mlflow.db", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with serving(folder, free_port()) as (address, _):
+        yield address
+
+
+@contextmanager
+def serving(folder, port, store="sqlite:///mlflow.db", **changes):
+    settings = {"MLFLOW_BACKEND_STORE_URI": store, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **changes}
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             ui.server(port),
@@ -45,9 +52,10 @@ def server(tmp_path_factory):
         )
     try:
         wait_for(f"http://127.0.0.1:{port}", process)
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{port}", process
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
@@ -190,6 +198,160 @@ def test_a_run_that_was_cut_off_is_replaced(tmp_path, artifacts, monkeypatch):
     check(tracking.address())
 
 
+SEEDS = {0: {"test_loss": {1: 3.0, 2: 0.25}}, 7: {"test_loss": {1: 2.0, 2: 0.5}}}
+
+
+def split(uri):
+    """The runs that are results, and those of their seeds."""
+    found = runs(uri)
+    seeds = [run for run in found if tracking.PARENT in run.data.tags]
+    return [run for run in found if run not in seeds], seeds
+
+
+def test_each_seed_is_a_child_with_its_own_curves(tmp_path, artifacts):
+    empty_store(tmp_path)
+    add(a_record(seeds=SEEDS), artifacts)
+    (parent,), children = split(tracking.address())
+    assert {child.data.tags[tracking.PARENT] for child in children} == {parent.info.run_id}
+    assert {child.info.run_name: child.data.metrics["test_loss"] for child in children} == {
+        "digits mlp seed 0": 0.25,
+        "digits mlp seed 7": 0.5,
+    }
+    assert sorted(child.data.params["seed"] for child in children) == ["0", "7"]
+    assert {child.info.status for child in children} == {"FINISHED"}
+    client = MlflowClient(tracking_uri=tracking.address())
+    (first,) = [child for child in children if child.data.params["seed"] == "0"]
+    history = client.get_metric_history(first.info.run_id, "test_loss")
+    assert [(point.step, point.value) for point in history] == [(1, 3.0), (2, 0.25)]
+    assert len({run.data.tags[tracking.KEY] for run in [parent, *children]}) == 3
+
+
+def test_a_run_that_was_cut_off_goes_with_its_children(tmp_path, artifacts, monkeypatch):
+    empty_store(tmp_path)
+    with monkeypatch.context() as patch:
+        real, ended = MlflowClient.set_terminated, iter(SEEDS)
+        patch.setattr(MlflowClient, "set_terminated", lambda *a, **k: (next(ended), real(*a, **k)))
+        with pytest.raises(StopIteration):  # when its children have ended, and it has not
+            add(a_record(seeds=SEEDS), artifacts)
+    assert len(runs(tracking.address())) == 3
+    add(a_record(seeds=SEEDS), artifacts)
+    parents, children = split(tracking.address())
+    assert len(parents) == 1
+    assert {child.data.tags[tracking.PARENT] for child in children} == {parents[0].info.run_id}
+    assert len(children) == 2
+
+
+def gone():
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+HOST = platform.node()
+
+
+@pytest.mark.parametrize(
+    ("publisher", "abandoned"),
+    [
+        (lambda: f"{HOST}:{os.getpid()}:{time.time():.0f}", True),  # we are not writing now, so it is of before
+        (lambda: f"{HOST}:{gone()}:{time.time():.0f}", True),
+        (lambda: f"{HOST}:{os.getppid()}:{time.time():.0f}", False),
+        (lambda: f"{HOST}:1:{time.time():.0f}", False),
+        (lambda: f"{HOST}:{os.getppid()}:{time.time() - 3700:.0f}", True),
+        (lambda: f"elsewhere:2:{time.time():.0f}", False),
+        (lambda: f"elsewhere:2:{time.time() - 3700:.0f}", True),
+        (lambda: "", True),
+        (lambda: "what:is:this", True),
+    ],
+)
+def test_whose_writer_is_gone(publisher, abandoned):
+    assert tracking._abandoned(publisher()) is abandoned
+
+
+def test_of_two_that_finish_the_first_stays_and_a_writer_at_work_is_left_alone(server, monkeypatch, artifacts):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    client = MlflowClient(tracking_uri=server)
+    with tracking.connect() as store:
+        store.add(a_record("twice", seeds=SEEDS), artifacts)
+        first = store.find("twice")
+        elsewhere = {tracking.KEY: "twice", tracking.PUBLISHER: f"elsewhere:2:{time.time():.0f}"}
+        other = client.create_run(store.experiment, tags=elsewhere).info.run_id
+        assert store.find("twice") == first
+        assert client.get_run(other).info.lifecycle_stage == "active"
+        client.set_terminated(other)
+        assert store.find("twice") == first
+        assert client.get_run(other).info.lifecycle_stage == "deleted"
+        earlier = client.create_run(store.experiment, tags=elsewhere).info.run_id
+        client.set_terminated(earlier, end_time=1)
+        assert store.find("twice") == earlier
+        assert client.get_run(first).info.lifecycle_stage == "deleted"
+    assert not [run for run in split(server)[1] if run.data.tags[tracking.PARENT] == first]
+
+
+def publish_at_once(artifacts, key, count=8):
+    """Let `count` processes publish the same at the same moment; return how they ended."""
+    context = multiprocessing.get_context("fork")
+    start = context.Barrier(count)
+
+    def one():
+        start.wait()
+        add(a_record(key, seeds=SEEDS), artifacts)
+
+    processes = [context.Process(target=one) for _ in range(count)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    return [process.exitcode for process in processes]
+
+
+def only_one(uri, key):
+    parents, children = split(uri)
+    (parent,) = [run for run in parents if run.data.tags[tracking.KEY] == key]
+    assert parent.info.status == "FINISHED"
+    assert sum(run.data.tags[tracking.KEY].startswith(f"{key}/") for run in children) == len(SEEDS)
+
+
+def test_eight_publishers_at_once_on_a_server(server, monkeypatch, artifacts):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")  # eight at once on a small machine
+    assert publish_at_once(artifacts, "raced") == [0] * 8
+    only_one(server, "raced")
+
+
+def test_eight_publishers_at_once_on_sqlite(tmp_path, artifacts):
+    empty_store(tmp_path)
+    (tmp_path / "mlflow.db.lock").touch()
+    assert publish_at_once(artifacts, "raced") == [0] * 8
+    only_one(tracking.address(), "raced")
+
+
+def test_a_server_that_is_killed_in_the_middle(tmp_path, monkeypatch, artifacts):
+    folder = tmp_path / "server"
+    folder.mkdir()
+    empty_store(folder)
+    port = free_port()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
+    with serving(folder, port) as (_, process), monkeypatch.context() as patch:
+        real = MlflowClient.log_artifacts
+
+        def kill(*arguments):
+            real(*arguments)
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+        patch.setattr(MlflowClient, "log_artifacts", kill)
+        with pytest.raises(tracking.UnavailableError, match=r"cannot be reached$"):
+            add(a_record(seeds=SEEDS), artifacts)
+    with serving(folder, port) as (address, _):
+        assert [run.info.status for run in runs(address)] == ["RUNNING"]
+        with tracking.connect() as store:
+            assert not store.has("k")
+            store.add(a_record(seeds=SEEDS), artifacts)
+        only_one(address, "k")
+        assert len(runs(address)) == 1 + len(SEEDS)
+
+
 def test_an_experiment_that_was_deleted_comes_back(tmp_path, artifacts):
     empty_store(tmp_path)
     add(a_record(), artifacts)
@@ -320,4 +482,4 @@ def test_mlflow_starts_quiet_and_alone():
     own = {name: value for name, value in own.items() if not name.startswith("MLFLOW_DISABLE")}
     code += "; print(*[os.environ[name] for name in t.PATIENCE])"
     done = subprocess.run([sys.executable, "-c", code], env=own, capture_output=True, text=True, check=True)
-    assert (done.stdout, done.stderr) == ("None\ntrue true 77 1 false\n", "")
+    assert (done.stdout, done.stderr) == ("None\ntrue true 77 1 false false\n", "")

@@ -67,6 +67,10 @@ def test_a_server_elsewhere_is_only_named(monkeypatch, became, capsys):
     class Elsewhere:
         experiment = "7"
 
+        @staticmethod
+        def save_view():
+            return "view"
+
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://ann:s3cret@mlflow.example.org/")
     monkeypatch.setattr(tracking, "connect", lambda: contextlib.nullcontext(Elsewhere))
     ui.main(5000)

@@ -6,7 +6,8 @@ from torch import Tensor
 
 from stages import best_effort
 from stages.command import command
-from stages.datasets.arrays import load_split, load_summary
+from stages.datasets.arrays import load_summary
+from stages.datasets.split import load_split
 from stages.files import sha256, write_csv, write_json
 from stages.learning import device
 from stages.learning.arithmetic import Arithmetic, arithmetic

@@ -46,6 +46,7 @@ from mlflow import MlflowClient  # noqa: E402
 from mlflow.artifacts import download_artifacts  # noqa: E402
 from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelOutput, Metric, Param  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
+from sqlalchemy import create_engine  # noqa: E402
 from sqlalchemy.exc import SQLAlchemyError  # noqa: E402
 
 for _name in ("alembic", "mlflow", "urllib3"):  # what matters is raised, the rest is noise
@@ -157,7 +158,7 @@ def connect() -> Iterator["Store"]:
     uri = address()
     file = _file(uri)
     with _in_a_sentence(uri), _alone(file):
-        yield _within(_patience(file), lambda: _open(uri))
+        yield _within(_patience(uri), lambda: _open(uri))
 
 
 def fetch_model(uri: str, folder: Path) -> Path:
@@ -179,7 +180,7 @@ def fetch_model(uri: str, folder: Path) -> Path:
 
     with _in_a_sentence(store):
         try:
-            found = _within(_patience(_file(store)), find)
+            found = _within(_patience(store), find)
         except MlflowException as error:
             if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 raise
@@ -202,6 +203,7 @@ def _in_a_sentence(uri: str) -> Iterator[None]:
 def _open(uri: str) -> "Store":
     if _is_server(uri) or _file(uri):
         return Store(uri)
+    _within(_request_seconds(), lambda: create_engine(uri).connect().close())  # MLflow tries for a minute
     with FileLock(root() / "mlflow.db.lock", timeout=LOCKED):  # two first uses of a database collide
         return Store(uri)
 
@@ -418,10 +420,14 @@ def _alone(file: Path | None) -> Any:
     return FileLock(f"{file}.lock", timeout=LOCKED) if file else nullcontext()
 
 
-def _patience(file: Path | None) -> float:
-    """Seconds that the first contact may take: a server's first request with its retries, or SQLite's set-up."""
+def _patience(uri: str) -> float:
+    """Seconds that the first contact may take: a server's first request, or the set-up of a database."""
+    return _request_seconds() if _is_server(uri) else LOCKED
+
+
+def _request_seconds() -> float:
     timeout, retries = (int(os.environ[f"MLFLOW_HTTP_REQUEST_{name}"]) for name in ("TIMEOUT", "MAX_RETRIES"))
-    return LOCKED if file else 1.0 + timeout * (1 + retries)
+    return 1.0 + timeout * (1 + retries)
 
 
 def _within(seconds: float, function: Callable[[], T]) -> T:

@@ -1,5 +1,6 @@
 """MLflow on PostgreSQL, for real: a database of Debian's package, made for these tests in a temporary folder."""
 
+import importlib.util
 import os
 import pwd
 import shutil
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from stages import tracking
 from tests.finished import runs
 from tests.test_tracking import a_record, add, artifacts, free_port, only_one, publish_at_once, serving  # noqa: F401
 
@@ -20,7 +22,9 @@ pytestmark = pytest.mark.skipif(not PG_CTL, reason="PostgreSQL is not installed 
 @pytest.fixture(scope="module")
 def database(tmp_path_factory):
     """The address of an empty database."""
-    pytest.importorskip("psycopg2", reason="psycopg2, which MLflow needs for PostgreSQL, is not installed here")
+    driver = next(filter(importlib.util.find_spec, ("psycopg", "psycopg2")), None)
+    if not driver:
+        pytest.skip("neither psycopg nor psycopg2 is installed here, by which PostgreSQL is spoken to")
     folder, port = Path("/tmp") / f"samebits-pg-{os.getpid()}", free_port()
     folder.mkdir()
     account = {}
@@ -37,7 +41,7 @@ def database(tmp_path_factory):
     options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
     pg("pg_ctl", "-D", folder / "data", "-w", "-o", options, "start")
     try:
-        yield f"postgresql://ann@127.0.0.1:{port}/postgres"
+        yield f"postgresql+{driver}://ann@127.0.0.1:{port}/postgres"
     finally:
         pg("pg_ctl", "-D", folder / "data", "-w", "-m", "immediate", "stop", check=False)
         shutil.rmtree(folder)
@@ -61,3 +65,15 @@ def test_eight_publishers_at_once(database, tmp_path, monkeypatch, artifacts):  
         add(a_record("served"), artifacts)
         only_one(address, "served")
         assert len([run for run in runs(address) if "mlflow.parentRunId" not in run.data.tags]) >= 2
+
+
+def test_a_database_that_is_not_there(database, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    port = database.rpartition(":")[2].partition("/")[0]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", database.replace("ann@", "ann:s3cret@").replace(port, str(free_port())))
+    with (
+        pytest.raises(tracking.UnavailableError, match=r"cannot be used: .*Connection refused") as caught,
+        tracking.connect(),
+    ):
+        pass
+    assert "s3cret" not in str(caught.value)

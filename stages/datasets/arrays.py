@@ -10,12 +10,10 @@ import torch
 from pydantic import Field
 from safetensors.torch import save as encode
 
-from stages.datasets.split import Split, load_split
+from stages.datasets.split import Split
 from stages.errors import UserError
 from stages.files import read_json, whole, write_json
 from stages.schema import Strict, parse
-
-__all__ = ["SPLITS", "Split", "Summary", "load_split", "load_summary", "save", "summarise"]
 
 SPLITS = ("train", "validation", "test")
 

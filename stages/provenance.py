@@ -15,6 +15,7 @@ from stages.command import UserError
 from stages.files import sha256
 from stages.schema import read_yaml
 
+NO_CAUSE = (":(exclude)dvc.lock", ":(exclude)reference")  # they record results and choose none
 # refs/exps/BA/SELINE.../NAME; whatever else is under refs/exps is DVC's own affair
 EXPERIMENT = r"refs/exps/[0-9a-f]{2}/[0-9a-f]{38}/[^/]+$"
 
@@ -75,7 +76,6 @@ def experiments() -> dict[str, str]:
     refs = (
         line.split(" ") for line in _git("for-each-ref", "--format=%(objectname) %(refname)", "refs/exps").split("\n")
     )
-    # refs/exps/BA/SELINE.../NAME; others under refs/exps are DVC's own affairs
     return {ref[1].split("/")[4]: ref[0] for ref in refs if len(ref) == 2 and re.match(EXPERIMENT, ref[1])}
 
 
@@ -91,7 +91,7 @@ def lock_tags() -> dict[str, str]:
 def git_tags() -> dict[str, str]:
     """Return commit and branch under MLflow's names, and git_dirty; nothing outside a repository.
 
-    Dirty is any difference from the commit but that of dvc.lock, which records results and chooses none.
+    Dirty is any difference from the commit but one in dvc.lock or reference/.
     """
     commit = _git("rev-parse", "--verify", "HEAD")
     if not commit:
@@ -101,7 +101,7 @@ def git_tags() -> dict[str, str]:
         "mlflow.source.type": "PROJECT",
         "mlflow.source.git.commit": commit,
         "mlflow.source.git.branch": _git("rev-parse", "--abbrev-ref", "HEAD"),
-        "git_dirty": "true" if _git("status", "--porcelain", "--", ".", ":(exclude)dvc.lock") else "false",
+        "git_dirty": "true" if _git("status", "--porcelain", "--", ".", *NO_CAUSE) else "false",
     }
 
 

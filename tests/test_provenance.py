@@ -95,6 +95,9 @@ def test_git(tmp_path, monkeypatch):
     )
     lock({})
     assert git_tags() == clean, "dvc.lock records results"
+    (tmp_path / "reference").mkdir()
+    (tmp_path / "reference" / "run.json").write_text("{}")
+    assert git_tags() == clean, "so does the gate's reference"
     (tmp_path / "params.yaml").write_text("")
     assert git_tags() == clean | {"git_dirty": "true"}
 

@@ -15,6 +15,7 @@ from stages.learning.load import load_models
 from stages.learning.shared_start import compare as shared_start
 from stages.learning.training import figures, logits
 from stages.params import RUNS, load
+from stages.results import calibration
 from stages.results.comparison import compare
 from stages.results.metrics import Measured, confusion, per_class
 
@@ -24,9 +25,10 @@ def main(dataset: str) -> None:
     params, where, data = load(), device.chosen(), Path("data/processed") / dataset
     ops, names = arithmetic(params.arithmetic), load_summary(data).classes
     splits = {name: load_split(data, name, where) for name in ("train", "test", "validation")}
-    verdict = shared_start(ops, splits.pop("train"), params.scratch, len(names), f"{dataset} shared start")
-    splits = {name: split for name, split in splits.items() if len(split.labels)}
-    tested, hashes = {}, {}
+    verdict = shared_start(ops, splits["train"], params.scratch, len(names), f"{dataset} shared start")
+    fitted_on, held = calibration.held(splits)
+    splits = {name: split for name, split in splits.items() if name != "train" and len(split.labels)}
+    tested, calibrated, hashes = {}, {}, {}
     for run in RUNS:
         path, seeds = Path("models") / dataset / run / "model.safetensors", params.training(run).seeds
         models, hashes[run] = load_models(path, ops, where), sha256(path)
@@ -41,7 +43,13 @@ def main(dataset: str) -> None:
         write_json(Path("metrics") / dataset / f"{run}.json", metrics)
         _write_predictions(dataset, run, ops, outputs["test"][0], splits["test"].labels, names)
         tested[run] = results["test"]
+        T = calibration.temperature(ops, logits(models[0], held), held.labels)
+        calibrated[run] = calibration.measure(ops, outputs["test"], splits["test"].labels, T)
     write_json(Path("metrics") / dataset / "comparison.json", {"model_sha256": hashes, "pairs": compare(tested)})
+    write_json(
+        Path("metrics") / dataset / "calibration.json",
+        {"model_sha256": hashes, "fitted_on": fitted_on, "runs": calibrated},
+    )
     write_json(Path("metrics") / dataset / "shared_start.json", verdict)
     best_effort.publish(dataset)
 

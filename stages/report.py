@@ -12,9 +12,10 @@ import pandas as pd
 from safetensors import SafetensorError, safe_open
 
 from stages.command import UserError, command
-from stages.files import read_json, sha256, write_text
+from stages.files import read_json, sha256, whole, write_text
 from stages.params import RUNS, Params, Training, load
-from stages.results import page, tables
+from stages.results import figures, page, tables, weights
+from stages.results.gallery import gallery
 from stages.results.outcome import Dataset, Run
 from stages.schema import read_yaml
 
@@ -28,16 +29,18 @@ TABLES = (
     tables.learning_curves,
     tables.classes,
     tables.confusion,
+    tables.reliability,
     tables.comparison,
     tables.notes,
 )
 IMAGES = 20  # test images shown for each run
 
+Pixels = npt.NDArray[np.uint8]
 T = TypeVar("T")
 
 
 def main() -> None:
-    """Write reports/: index.html, summary.md for a pull request, plots/*.csv for `dvc plots`."""
+    """Write reports/: index.html, summary.md for a pull request, plots/*.csv for `dvc plots`, figures/ for slides."""
     params = load()
     if "DVC_STAGE" in os.environ:
         prune([PROCESSED, MODELS, METRICS, PREDICTIONS], known=read_yaml(CATALOG), wanted=params.datasets)
@@ -47,6 +50,9 @@ def main() -> None:
         files[f"plots/{table.__name__}.csv"] = table(datasets).to_csv(index=False, lineterminator="\n")
     for name, text in files.items():
         write_text(REPORTS / name, text)
+    for name, data in figures.files(datasets):
+        with whole(REPORTS / "figures" / name) as scratch:
+            scratch.write_bytes(data)
 
 
 def prune(folders: Iterable[Path], known: Iterable[str], wanted: Iterable[str]) -> None:
@@ -72,29 +78,46 @@ def read_dataset(name: str, params: Params) -> Dataset:
     """Read what the pipeline made of a dataset. Raises UserError naming the file and the stage to run."""
     stage = f"preprocess@{name}"
     summary = _read(PROCESSED / name / "summary.json", stage, read_json)
-    images, labels = _read(PROCESSED / name / "test.safetensors", stage, _first_images)
+    images, labels = _read(PROCESSED / name / "test.safetensors", stage, _images)
     actual = [summary["classes"][label] for label in labels]
-    runs = [read_run(name, run, params.training(run), actual) for run in RUNS]
     shared_start = _read(METRICS / name / "shared_start.json", f"evaluate@{name}", read_json)
-    return Dataset(name, summary, images, shared_start, read_comparisons(name, runs), runs)
+    calibration = _read(METRICS / name / "calibration.json", f"evaluate@{name}", read_json)
+    runs = [read_run(name, run, params.training(run), images, actual, calibration) for run in RUNS]
+    of_these_models(METRICS / name / "calibration.json", calibration, name, runs)
+    return Dataset(
+        name, summary, images[:IMAGES], shared_start, read_comparisons(name, runs), calibration["fitted_on"], runs
+    )
 
 
 def read_comparisons(dataset: str, runs: list[Run]) -> list[dict[str, Any]]:
     """Read how each two of `runs` compare. Raises UserError if that is about other models than theirs."""
-    path, stage = METRICS / dataset / "comparison.json", f"evaluate@{dataset}"
-    comparison = _read(path, stage, read_json)
-    if comparison["model_sha256"] != {run.name: run.metrics["model_sha256"] for run in runs}:
-        raise _stale(path, f"was measured on other models than those in {MODELS / dataset}", stage)
+    path = METRICS / dataset / "comparison.json"
+    comparison = _read(path, f"evaluate@{dataset}", read_json)
+    of_these_models(path, comparison, dataset, runs)
     pairs: list[dict[str, Any]] = comparison["pairs"]
     return pairs
 
 
-def read_run(dataset: str, name: str, training: Training, actual: list[str]) -> Run:
-    """Read what came out of a run; `actual` holds the classes of the first test images. Raises UserError."""
+def of_these_models(path: Path, content: dict[str, Any], dataset: str, runs: list[Run]) -> None:
+    """Raise UserError if what `path` says is about other models than those of `runs`."""
+    if content["model_sha256"] != {run.name: run.metrics["model_sha256"] for run in runs}:
+        raise _stale(path, f"was measured on other models than those in {MODELS / dataset}", f"evaluate@{dataset}")
+
+
+def read_run(
+    dataset: str, name: str, training: Training, images: Pixels, actual: list[str], calibration: dict[str, Any]
+) -> Run:
+    """Read what came out of a run; images [N, H, W] and `actual`, their classes, are the test split's.
+
+    Raises UserError.
+    """
     train = f"train-scratch@{dataset}" if name == "scratch" else f"train-concise@{dataset}-{name}"
     evaluate = f"evaluate@{dataset}"
     model, metrics = MODELS / dataset / name / "model.safetensors", METRICS / dataset / f"{name}.json"
     history, predictions = MODELS / dataset / name / "history.csv", PREDICTIONS / dataset / f"{name}.csv"
+    predicted = _read(predictions, evaluate, _table("index actual predicted probability"))
+    if predicted["actual"].tolist() != actual or predicted["index"].tolist() != list(range(len(actual))):
+        raise _stale(predictions, f"is about other images than {PROCESSED / dataset / 'test.safetensors'}", evaluate)
     run = Run(
         name,
         training,
@@ -102,24 +125,33 @@ def read_run(dataset: str, name: str, training: Training, actual: list[str]) -> 
         history=_read(history, train, _table("seed epoch train_loss train_accuracy test_loss test_accuracy")),
         classes=_read(METRICS / dataset / f"{name}_classes.csv", evaluate, _table("class precision recall f1 support")),
         confusion=_read(METRICS / dataset / f"{name}_confusion.csv", evaluate, _table("actual predicted count")),
-        predictions=_read(predictions, evaluate, _table("index actual predicted probability")),
+        predictions=predicted,
+        calibration=calibration["runs"][name],
+        gallery=gallery(predicted, images),
+        templates=_read(model, train, lambda path: _templates(path, images.shape[1:])),
     )
     trained = [(seed, epoch) for seed in training.seeds for epoch in range(1, training.epochs + 1)]
     if list(zip(run.history["seed"], run.history["epoch"], strict=True)) != trained:
         raise _stale(history, "has other seeds or epochs than params.yaml", train)
     if run.metrics["model_sha256"] != _read(model, train, sha256):
         raise _stale(metrics, f"was measured on another model than {model}", evaluate)
-    if run.predictions["actual"].head(len(actual)).tolist() != actual:
-        raise _stale(predictions, f"is about other images than {PROCESSED / dataset / 'test.safetensors'}", evaluate)
     return run
 
 
-def _first_images(path: Path) -> tuple[npt.NDArray[np.uint8], list[int]]:
-    """Read images uint8 [up to IMAGES, H, W] and labels; numpy's reader, because importing torch takes seconds."""
+def _images(path: Path) -> tuple[Pixels, list[int]]:
+    """Read images uint8 [N, H, W] and labels; numpy's reader, because importing torch takes seconds."""
     with safe_open(path, framework="numpy") as file:
-        images, labels = file.get_slice("images"), file.get_slice("labels")
-        shown = min(IMAGES, labels.get_shape()[0])
-        return images[:shown], labels[:shown].tolist()
+        return file.get_tensor("images"), file.get_tensor("labels").tolist()
+
+
+def _templates(path: Path, image: tuple[int, ...]) -> npt.NDArray[np.float64] | None:
+    """Read the first seed's weights [K, H, W] of a model that is one layer and sees images large enough to look at."""
+    with safe_open(path, framework="numpy") as file:
+        layers = [file.get_slice(name) for name in file.keys() if len(file.get_slice(name).get_shape()) == 3]  # noqa: SIM118
+        if len(layers) != 1 or min(image) < weights.SMALLEST:
+            return None
+        first: npt.NDArray[np.float64] = layers[0][0].astype(np.float64)
+        return first.reshape(-1, *image)
 
 
 def _table(columns: str) -> Callable[[Path], pd.DataFrame]:

@@ -93,8 +93,9 @@ def _curve(panel: Axes, values: "pd.Series[Any]", color: str, line: str, label: 
 
 
 @_styled
-def confusion_matrix(confusion: pd.DataFrame, classes: list[str], color: str = ACCENT) -> Figure:
-    """Draw the counts; a cell's shade is the square root of its share of the actual class, so that errors show.
+def confusion_matrix(confusion: pd.DataFrame, classes: list[str], color: str = ACCENT, percent: bool = False) -> Figure:
+    """Draw the counts, or each as its share of the row in %; a cell's shade is the square root of that share, so
+    that errors show.
 
     confusion: actual, predicted (class names) and count for each pair; classes: the order of rows and columns.
     """
@@ -115,7 +116,33 @@ def confusion_matrix(confusion: pd.DataFrame, classes: list[str], color: str = A
         axes.add_patch(Rectangle((column, row), 1, 1, color=color, alpha=share**0.5, linewidth=0, clip_on=False))
         if len(classes) <= 12:
             ink = "white" if share > 0.8 else INK
-            axes.text(column + 0.5, row + 0.5, str(count), color=ink, size=7, ha="center", va="center_baseline")
+            text = f"{100 * share:.1f}" if percent else str(count)
+            axes.text(column + 0.5, row + 0.5, text, color=ink, size=7, ha="center", va="center_baseline")
+    return figure
+
+
+@_styled
+def reliability(bins: pd.DataFrame, color: str = ACCENT) -> Figure:
+    """Draw accuracy over confidence, as it is and scaled, beside the diagonal of a model that keeps its word.
+
+    bins: logits ("as they are" or "scaled"), count, confidence and accuracy of each bin. Below, how many images are so
+    sure of their class.
+    """
+    figure = Figure(figsize=(4, 4))
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+    figure.subplots_adjust(left=0.13, right=0.98, top=0.94, bottom=0.11, hspace=0.12)
+    above.plot([0, 1], [0, 1], ":", color=INK, alpha=0.5, label="as sure as right")
+    for name, line, paint in (("scaled", "--", INK), ("as they are", "-", color)):
+        rows = bins[bins["logits"] == name]
+        above.plot(rows["confidence"].tolist(), rows["accuracy"].tolist(), line, color=paint, marker="o", label=name)
+    raw = bins[bins["logits"] == "as they are"]
+    total, width = raw["count"].sum(), raw["upper"] - raw["lower"]
+    below.bar(raw["lower"].tolist(), (raw["count"] / total).tolist(), width.tolist(), align="edge", color=color)
+    above.set_title("share that is right")
+    above.set(xlim=(0, 1), ylim=(0, 1))
+    above.legend(loc="upper left")
+    below.set(ylabel="share of images", xlabel="probability of the class that is named")
+    below.yaxis.set_major_locator(MaxNLocator(nbins=3))
     return figure
 
 

@@ -1,5 +1,7 @@
 """What came out of the pipeline, gathered for those who show it."""
 
+import math
+import statistics
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from stages.params import Training
+from stages.results.gallery import Gallery
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,15 @@ class Run:
     classes: pd.DataFrame  # class, precision, recall, f1, support
     confusion: pd.DataFrame  # actual, predicted, count
     predictions: pd.DataFrame  # index, actual, predicted, probability
+    calibration: dict[str, Any]  # ece, reliability, temperature, scaled
+    gallery: Gallery
+    templates: npt.NDArray[np.float64] | None  # softmax regression's weights by class [K, H, W], of the first seed
+
+    @property
+    def diverged(self) -> bool:
+        """Whether training ended with a mean loss above log K, that of knowing nothing about K classes."""
+        last = self.history[self.history["epoch"] == self.history["epoch"].max()]
+        return statistics.fmean(last["train_loss"].tolist()) > math.log(len(self.classes))
 
 
 @dataclass(frozen=True)
@@ -32,4 +44,5 @@ class Dataset:
     images: npt.NDArray[np.uint8]
     shared_start: dict[str, Any]  # whether scratch and concise, started alike, learned the same bits
     comparisons: list[dict[str, Any]]  # of each two runs: runs, seeds, difference, mcnemar
+    fitted_on: str  # the split that the runs' temperatures were fitted on
     runs: list[Run]

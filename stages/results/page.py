@@ -8,18 +8,17 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from stages.params import RUNS, Params, Training
-from stages.results import charts, thumbnails
+from stages.params import Params, Training
+from stages.results import charts, published, tables, thumbnails, weights
 from stages.results.notes import beside
 from stages.results.outcome import Dataset, Run
+from stages.results.style import COLORS
 
 MODELS = {
     "scratch": "softmax regression from raw tensors",
     "concise": "softmax regression with nn.Module",
     "mlp": "a multilayer network with nn.Module",
 }
-# ColorBrewer's Dark2, which the colour-blind tell apart, a little darker: see charts.ACCENT
-COLORS = dict(zip(RUNS, ("#6e68b0", "#c05000", "#14805f"), strict=True))
 
 
 def html(datasets: list[Dataset], params: Params) -> str:
@@ -51,6 +50,9 @@ def _render(template: str, datasets: list[Dataset], params: Params) -> str:
         colors=COLORS,
         curves=learning_curves,
         matrix=confusion_matrix,
+        reliability=reliability,
+        pictures=weights.pictures,
+        published=[row for row in published.FIGURES if row.dataset in [dataset.name for dataset in datasets]],
         network=network,
         shared=shared,
         beside=[row for dataset in datasets for row in beside(dataset)],
@@ -123,15 +125,26 @@ def learning_curves(dataset: Dataset, run: Run) -> Markup:
     return inline(svg, f"{dataset.name}-{run.name}-curves", description)
 
 
-def confusion_matrix(dataset: Dataset, run: Run) -> Markup:
-    """Draw the run's confusion matrix, described in words for those who do not see it."""
+def confusion_matrix(dataset: Dataset, run: Run, percent: bool = False) -> Markup:
+    """Draw the run's confusion matrix, in counts or % of a row, described in words for those who do not see it."""
     right = run.confusion[run.confusion["actual"] == run.confusion["predicted"]]
     description = (
         f"Confusion matrix of {run.name} on {dataset.summary['title']}: {right['count'].sum()} of "
         f"{run.confusion['count'].sum()} test images are on its diagonal. {_worst(run.confusion)}"
     )
-    svg = charts.to_svg(charts.confusion_matrix(run.confusion, dataset.summary["classes"], COLORS[run.name]))
-    return inline(svg, f"{dataset.name}-{run.name}-matrix", description)
+    figure = charts.confusion_matrix(run.confusion, dataset.summary["classes"], COLORS[run.name], percent)
+    return inline(charts.to_svg(figure), f"{dataset.name}-{run.name}-{'shares' if percent else 'matrix'}", description)
+
+
+def reliability(dataset: Dataset, run: Run) -> Markup:
+    """Draw how far the run's probabilities keep their word, described in words for those who do not see it."""
+    found = run.calibration
+    description = (
+        f"Reliability of {run.name} on {dataset.summary['title']}: probability and share that is right are "
+        f"{percent(found['ece']['per_seed'][0])} apart on an average, {percent(found['scaled']['ece'])} once scaled."
+    )
+    svg = charts.to_svg(charts.reliability(tables.reliability_of(run), COLORS[run.name]))
+    return inline(svg, f"{dataset.name}-{run.name}-reliability", description)
 
 
 def _worst(confusion: pd.DataFrame) -> str:

@@ -72,9 +72,27 @@ def notes(datasets: list[Dataset]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns).astype({"printed_count": "Int64"})
 
 
+def reliability(datasets: list[Dataset]) -> pd.DataFrame:
+    """Columns dataset, run, logits (as they are, or divided by the temperature), and those of `reliability_of`."""
+    return _stacked(datasets, reliability_of)
+
+
+def reliability_of(run: Run) -> pd.DataFrame:
+    """One row for each bin that holds images: logits, lower, upper, count, confidence, accuracy."""
+    bins = {"as they are": run.calibration["reliability"], "scaled": run.calibration["scaled"]["reliability"]}
+    rows = [{"logits": name, **row} for name, rows in bins.items() for row in rows if row["count"]]
+    return pd.DataFrame(rows)
+
+
+def shares(run: Run) -> pd.DataFrame:
+    """A run's confusion matrix with `share`, the count's share of its row."""
+    totals = run.confusion.groupby("actual")["count"].transform("sum")
+    return run.confusion.assign(share=run.confusion["count"] / totals.where(totals > 0, 1))
+
+
 def learning_curves(datasets: list[Dataset]) -> pd.DataFrame:
     """Columns dataset, run, seed, epoch, split, loss, accuracy."""
-    return _stacked(datasets, lambda run: _by_split(run.history))
+    return _stacked(datasets, by_split)
 
 
 def classes(datasets: list[Dataset]) -> pd.DataFrame:
@@ -92,9 +110,9 @@ def _stacked(datasets: list[Dataset], table: Callable[[Run], pd.DataFrame]) -> p
     return pd.concat(stack, names=["dataset", "run"]).reset_index(level=["dataset", "run"])
 
 
-def _by_split(history: pd.DataFrame) -> pd.DataFrame:
-    """Turn the columns SPLIT_loss, SPLIT_accuracy into one row for each split."""
-    parts = []
+def by_split(run: Run) -> pd.DataFrame:
+    """A run's history with one row for each split: seed, epoch, split, loss, accuracy."""
+    history, parts = run.history, []
     for split in SPLITS:
         if f"{split}_loss" in history:
             part = history[["seed", "epoch", f"{split}_loss", f"{split}_accuracy"]]

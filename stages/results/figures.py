@@ -1,0 +1,38 @@
+"""The figures one by one, for slides: each as SVG or PNG, and as the CSV that it was drawn from."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from stages.results import charts, tables, thumbnails, weights
+from stages.results.outcome import Dataset, Run
+from stages.results.style import COLORS
+
+
+def files(datasets: list[Dataset]) -> Iterator[tuple[str, bytes]]:
+    """Yield name and content of every file; names are DATASET-RUN-KIND.svg, .png and .csv."""
+    for dataset in datasets:
+        for run in dataset.runs:
+            for kind, drawn, table in _drawn(dataset, run):
+                yield f"{dataset.name}-{run.name}-{kind}", drawn
+                yield f"{dataset.name}-{run.name}-{kind.partition('.')[0]}.csv", _csv(table)
+
+
+def _drawn(dataset: Dataset, run: Run) -> Iterator[tuple[str, bytes, pd.DataFrame]]:
+    color, classes, bins = COLORS[run.name], dataset.summary["classes"], tables.reliability_of(run)
+    svgs = {
+        "curves": (charts.learning_curves(run.history, color), tables.by_split(run)),
+        "confusion": (charts.confusion_matrix(run.confusion, classes, color), run.confusion),
+        "confusion_share": (charts.confusion_matrix(run.confusion, classes, color, percent=True), tables.shares(run)),
+        "reliability": (charts.reliability(bins, color), bins),
+    }
+    for kind, (figure, table) in svgs.items():
+        yield f"{kind}.svg", charts.to_svg(figure).encode(), table
+    if run.templates is not None:
+        strip = np.concatenate(list(weights.pictures(run.templates)), axis=1)
+        yield "templates.png", thumbnails.png(strip), weights.table(run.templates, classes)
+
+
+def _csv(table: pd.DataFrame) -> bytes:
+    return table.to_csv(index=False, lineterminator="\n").encode()

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from stages.command import UserError, command
 from stages.files import read_json, sha256, write_text
 from stages.params import RUNS, Params, Training, load
-from stages.results import page, tables
+from stages.results import lesson_charts, lessons, page, proof, tables
 from stages.results.outcome import Dataset, Run
 from stages.schema import read_yaml
 
@@ -22,6 +22,7 @@ CATALOG = Path("data/catalog.yaml")
 PROCESSED, MODELS, METRICS, PREDICTIONS = (
     Path(name) for name in ("data/processed", "models", "metrics", "predictions")
 )
+LOCK = Path("requirements.lock")
 REPORTS = Path("reports")
 TABLES = (
     tables.results,
@@ -37,14 +38,20 @@ T = TypeVar("T")
 
 
 def main() -> None:
-    """Write reports/: index.html, summary.md for a pull request, plots/*.csv for `dvc plots`."""
+    """Write reports/: index.html, summary.md for a pull request, plots/ for `dvc plots`, figures/ of the lessons."""
     params = load()
     if "DVC_STAGE" in os.environ:
         prune([PROCESSED, MODELS, METRICS, PREDICTIONS], known=read_yaml(CATALOG), wanted=params.datasets)
     datasets = [read_dataset(name, params) for name in params.datasets]
-    files = {"index.html": page.html(datasets, params), "summary.md": page.markdown(datasets, params)}
+    taught = lessons.learn(datasets)
+    shown = page.Shown(taught, lesson_charts.figures(taught), proof.spreads(datasets), read_pins(LOCK))
+    files = {"index.html": page.html(datasets, params, shown), "summary.md": page.markdown(datasets, params)}
     for table in TABLES:
         files[f"plots/{table.__name__}.csv"] = table(datasets).to_csv(index=False, lineterminator="\n")
+    for name, (svg, _) in shown.figures.items():
+        files[f"figures/{name}.svg"] = svg
+    for name, data in {**taught.frames(), "orders": proof.frame(shown.spreads)}.items():
+        files[f"figures/{name}.csv"] = data.to_csv(index=False, lineterminator="\n", na_rep="nan")
     for name, text in files.items():
         write_text(REPORTS / name, text)
 
@@ -77,6 +84,14 @@ def read_dataset(name: str, params: Params) -> Dataset:
     runs = [read_run(name, run, params.training(run), actual) for run in RUNS]
     shared_start = _read(METRICS / name / "shared_start.json", f"evaluate@{name}", read_json)
     return Dataset(name, summary, images, shared_start, read_comparisons(name, runs), runs)
+
+
+def read_pins(path: Path) -> list[proof.Pin]:
+    """Read the versions that requirements.lock pins. Raises UserError naming what is missing."""
+    try:
+        return proof.pins(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing here: it comes with the project, and the page shows its versions") from None
 
 
 def read_comparisons(dataset: str, runs: list[Run]) -> list[dict[str, Any]]:
@@ -115,7 +130,7 @@ def read_run(dataset: str, name: str, training: Training, actual: list[str]) -> 
 
 
 def _first_images(path: Path) -> tuple[npt.NDArray[np.uint8], list[int]]:
-    """Read images uint8 [up to IMAGES, H, W] and labels; numpy's reader, because importing torch takes seconds."""
+    """Read images uint8 [up to IMAGES, H, W] and labels."""
     with safe_open(path, framework="numpy") as file:
         images, labels = file.get_slice("images"), file.get_slice("labels")
         shown = min(IMAGES, labels.get_shape()[0])

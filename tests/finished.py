@@ -12,6 +12,7 @@ from mlflow.entities import Run
 from safetensors.numpy import save_file
 
 from stages.files import sha256, write_csv, write_json
+from tests.conftest import ROOT
 
 PARAMS = """
 datasets: [{datasets}]
@@ -28,6 +29,7 @@ RUNS = {"scratch": (3, 0.8), "concise": (2, 0.82), "mlp": (2, 0.9)}  # epochs, a
 
 def project(folder: Path, *datasets: str, seeds: tuple[int, ...] = (0,)) -> Path:
     """Fill `folder` with params.yaml and the outputs of all runs of `datasets`."""
+    folder.joinpath("requirements.lock").write_bytes((ROOT / "requirements.lock").read_bytes())
     folder.joinpath("params.yaml").write_text(PARAMS.format(datasets=", ".join(datasets), seeds=list(seeds)))
     for dataset in datasets:
         split = {"images": 10, "per_class": [4, 3, 3], "pixel_mean": 0.25, "pixel_std": 0.5}

@@ -15,7 +15,7 @@ from stages import report
 from stages.command import UserError
 from stages.files import read_json, write_csv, write_json
 from stages.params import RUNS, load
-from stages.results import notes, tables
+from stages.results import lesson_charts, notes, printed, tables
 from tests.conftest import ROOT, run
 from tests.finished import CLASSES, finish, project
 
@@ -203,6 +203,37 @@ def test_images_are_titled_with_true_and_predicted_class_and_wrong_ones_marked(p
     ]
 
 
+def test_the_lessons_and_the_proof_are_shown(page, built):
+    text = " ".join(page.text.split())
+    lock = (built / "requirements.lock").read_text()
+    for version in re.findall(r"^(?:torch|numpy|safetensors|matplotlib|dvc)==(\S+)", lock, re.MULTILINE):
+        assert version in text
+    for dataset in DATASETS:
+        assert read_json(built / f"data/processed/{dataset}/summary.json")["digest"] in text
+        for name in RUNS:
+            assert read_json(built / f"metrics/{dataset}/{name}.json")["model_sha256"] in text
+    for row in pd.read_csv(built / "reports/figures/lessons.csv", dtype=str).to_dict("records"):
+        beside = f"{row['notes']} {row['printed']} {row['here']} ✓".replace("-", "\N{MINUS SIGN}")
+        assert beside in text
+    assert "differs by" not in text
+    assert "make verify" in text
+
+
+def test_a_figure_that_does_not_come_out_is_told(tmp_path, monkeypatch):
+    monkeypatch.chdir(finished(tmp_path / "project", ["digits"]))
+    monkeypatch.setattr(printed, "UNTRAINED", "2.3126")
+    report.main()
+    text = words(Path("reports/index.html"))
+    assert "A 2.3126 2.3 ✗ differs by 1·10 -2" in text
+    assert "✗ not all of the others agree" in text
+
+
+def test_without_the_lock_the_page_cannot_tell_versions(here):
+    (here / "requirements.lock").unlink()
+    with pytest.raises(UserError, match=r"^requirements.lock is missing here: it comes with the project"):
+        report.main()
+
+
 def test_page_needs_nothing_beside_it(page, built):
     assert not page.all("script")
     assert all(image["src"].startswith("data:") for image in page.all("img"))
@@ -217,7 +248,7 @@ def test_page_can_be_read_without_seeing_it(page):
     assert {link["href"].removeprefix("#") for link in page.all("a")} <= set(ids)
     assert all(image["alt"] for image in page.all("img"))
     assert all(svg["role"] == "img" and svg["aria-label"] for svg in page.all("svg"))
-    assert len(page.all("svg")) == 2 * len(DATASETS) * len(RUNS)
+    assert len(page.all("svg")) == 2 * len(DATASETS) * len(RUNS) + len(lesson_charts.DESCRIPTIONS)
     assert all(cell["scope"] in ("row", "col", "rowgroup") for cell in page.all("th"))
 
 
@@ -242,7 +273,7 @@ def test_bytes_depend_on_neither_place_nor_threads_nor_settings(tmp_path):
         run(sys.executable, "-m", "stages.report", cwd=folder, PYTHONPATH=str(ROOT), **settings)
         reports = folder / "reports"
         built.append({path.relative_to(reports): path.read_bytes() for path in reports.rglob("*") if path.is_file()})
-    assert len(built[0]) == 8
+    assert len(built[0]) == 8 + 14 + 5  # tables of the lessons and the proof, and the lessons' figures
     assert built[0] == built[1]
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from statistics import fmean
 
 import pandas as pd
@@ -10,8 +11,10 @@ from markupsafe import Markup
 
 from stages.params import RUNS, Params, Training
 from stages.results import charts, thumbnails
+from stages.results.lessons import Lessons, must
 from stages.results.notes import beside
 from stages.results.outcome import Dataset, Run
+from stages.results.proof import Pin, Spread
 
 MODELS = {
     "scratch": "softmax regression from raw tensors",
@@ -22,9 +25,19 @@ MODELS = {
 COLORS = dict(zip(RUNS, ("#6e68b0", "#c05000", "#14805f"), strict=True))
 
 
-def html(datasets: list[Dataset], params: Params) -> str:
+@dataclass(frozen=True)
+class Shown:
+    """What the page shows beside the runs: see lessons and proof. Figures are SVG and description by name."""
+
+    lessons: Lessons
+    figures: dict[str, tuple[str, str]]
+    spreads: list[Spread]
+    pins: list[Pin]
+
+
+def html(datasets: list[Dataset], params: Params, shown: Shown) -> str:
     """Render the page: figures as inline SVG, images as data, no script and no request to anywhere."""
-    return _render("report.html.j2", datasets, params)
+    return _render("report.html.j2", datasets, params, shown)
 
 
 def markdown(datasets: list[Dataset], params: Params) -> str:
@@ -32,7 +45,7 @@ def markdown(datasets: list[Dataset], params: Params) -> str:
     return _render("summary.md.j2", datasets, params)
 
 
-def _render(template: str, datasets: list[Dataset], params: Params) -> str:
+def _render(template: str, datasets: list[Dataset], params: Params, shown: Shown | None = None) -> str:
     environment = Environment(
         loader=PackageLoader("stages.results"),
         autoescape=select_autoescape(["html.j2"]),
@@ -53,6 +66,9 @@ def _render(template: str, datasets: list[Dataset], params: Params) -> str:
         matrix=confusion_matrix,
         network=network,
         shared=shared,
+        shown=shown,
+        lesson_figure=lesson_figure,
+        must=must,
         beside=[row for dataset in datasets for row in beside(dataset)],
         several_seeds=any(len(run.training.seeds) > 1 for dataset in datasets for run in dataset.runs),
         titles=" and ".join(", ".join(dataset.summary["title"] for dataset in datasets).rsplit(", ", 1)),
@@ -132,6 +148,12 @@ def confusion_matrix(dataset: Dataset, run: Run) -> Markup:
     )
     svg = charts.to_svg(charts.confusion_matrix(run.confusion, dataset.summary["classes"], COLORS[run.name]))
     return inline(svg, f"{dataset.name}-{run.name}-matrix", description)
+
+
+def lesson_figure(shown: Shown, name: str) -> Markup:
+    """Show a lesson's figure, described in words for those who do not see it."""
+    svg, description = shown.figures[name]
+    return inline(svg, f"lesson-{name}", description)
 
 
 def _worst(confusion: pd.DataFrame) -> str:

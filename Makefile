@@ -20,7 +20,7 @@ export VIRTUAL_ENV := $(CURDIR)/.venv
 demo: venv
 	rm -rf .demo
 	mkdir -p .demo/.dvc .demo/data
-	cp -R dvc.yaml .dvcignore stages .demo
+	cp -R dvc.yaml .dvcignore requirements.lock stages .demo
 	cp data/catalog.yaml .demo/data
 	sed 's/^\[core\]/&\n    no_scm = true/' .dvc/config > .demo/.dvc/config
 	sed 's/^datasets:.*/datasets: [digits]/; /^mlp:/,$$ { s/lr: .*/lr: 0.1/; s/epochs: .*/epochs: 40/ }' params.yaml \

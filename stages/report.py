@@ -12,9 +12,9 @@ import pandas as pd
 from safetensors import SafetensorError, safe_open
 
 from stages.command import UserError, command
-from stages.files import read_json, sha256, whole, write_text
+from stages.files import read_json, sha256, whole
 from stages.params import RUNS, Params, Training, load
-from stages.results import figures, page, tables, weights
+from stages.results import figures, lesson_charts, lessons, page, proof, tables, weights
 from stages.results.gallery import gallery
 from stages.results.outcome import Dataset, Run
 from stages.schema import read_yaml
@@ -23,6 +23,7 @@ CATALOG = Path("data/catalog.yaml")
 PROCESSED, MODELS, METRICS, PREDICTIONS = (
     Path(name) for name in ("data/processed", "models", "metrics", "predictions")
 )
+LOCK = Path("requirements.lock")
 REPORTS = Path("reports")
 TABLES = (
     tables.results,
@@ -45,13 +46,14 @@ def main() -> None:
     if "DVC_STAGE" in os.environ:
         prune([PROCESSED, MODELS, METRICS, PREDICTIONS], known=read_yaml(CATALOG), wanted=params.datasets)
     datasets = [read_dataset(name, params) for name in params.datasets]
-    files = {"index.html": page.html(datasets, params), "summary.md": page.markdown(datasets, params)}
-    for table in TABLES:
-        files[f"plots/{table.__name__}.csv"] = table(datasets).to_csv(index=False, lineterminator="\n")
-    for name, text in files.items():
-        write_text(REPORTS / name, text)
-    for name, data in figures.files(datasets):
-        with whole(REPORTS / "figures" / name) as scratch:
+    taught = lessons.learn(datasets)
+    shown = page.Shown(taught, lesson_charts.figures(taught), proof.spreads(datasets), read_pins(LOCK))
+    texts = {"index.html": page.html(datasets, params, shown), "summary.md": page.markdown(datasets, params)}
+    files = {name: text.encode() for name, text in texts.items()}
+    files |= {f"plots/{table.__name__}.csv": figures.csv(table(datasets)) for table in TABLES}
+    files |= {f"figures/{name}": data for name, data in figures.files(datasets, shown)}
+    for name, data in files.items():
+        with whole(REPORTS / name) as scratch:
             scratch.write_bytes(data)
 
 
@@ -84,9 +86,16 @@ def read_dataset(name: str, params: Params) -> Dataset:
     calibration = _read(METRICS / name / "calibration.json", f"evaluate@{name}", read_json)
     runs = [read_run(name, run, params.training(run), images, actual, calibration) for run in RUNS]
     of_these_models(METRICS / name / "calibration.json", calibration, name, runs)
-    return Dataset(
-        name, summary, images[:IMAGES], shared_start, read_comparisons(name, runs), calibration["fitted_on"], runs
-    )
+    comparisons = read_comparisons(name, runs)
+    return Dataset(name, summary, images[:IMAGES], shared_start, comparisons, runs, calibration["fitted_on"])
+
+
+def read_pins(path: Path) -> list[proof.Pin]:
+    """Read the versions that requirements.lock pins. Raises UserError naming what is missing."""
+    try:
+        return proof.pins(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing here: it comes with the project, and the page shows its versions") from None
 
 
 def read_comparisons(dataset: str, runs: list[Run]) -> list[dict[str, Any]]:
@@ -139,7 +148,7 @@ def read_run(
 
 
 def _images(path: Path) -> tuple[Pixels, list[int]]:
-    """Read images uint8 [N, H, W] and labels; numpy's reader, because importing torch takes seconds."""
+    """Read images uint8 [N, H, W] and labels."""
     with safe_open(path, framework="numpy") as file:
         return file.get_tensor("images"), file.get_tensor("labels").tolist()
 

@@ -12,6 +12,7 @@ from mlflow.entities import Run
 from safetensors.numpy import save_file
 
 from stages.files import sha256, write_csv, write_json
+from tests.conftest import ROOT
 
 PARAMS = """
 datasets: [{datasets}]
@@ -28,6 +29,7 @@ RUNS = {"scratch": (3, 0.8), "concise": (2, 0.82), "mlp": (2, 0.9)}  # epochs, a
 
 def project(folder: Path, *datasets: str, seeds: tuple[int, ...] = (0,)) -> Path:
     """Fill `folder` with params.yaml and the outputs of all runs of `datasets`."""
+    folder.joinpath("requirements.lock").write_bytes((ROOT / "requirements.lock").read_bytes())
     folder.joinpath("params.yaml").write_text(PARAMS.format(datasets=", ".join(datasets), seeds=list(seeds)))
     for dataset in datasets:
         split = {"images": 10, "per_class": [4, 3, 3], "pixel_mean": 0.25, "pixel_std": 0.5}
@@ -108,6 +110,19 @@ def compared(folder: Path, dataset: str, seeds: tuple[int, ...] = (0,)) -> None:
     ]
     hashes = {run: sha256(model) for run, model in models.items()}
     write_json(folder / "metrics" / dataset / "comparison.json", {"model_sha256": hashes, "pairs": pairs})
+    bins = [
+        {"lower": 0.0, "upper": 0.5, "count": 0, "confidence": None, "accuracy": None},
+        {"lower": 0.5, "upper": 1.0, "count": 4, "confidence": 0.75, "accuracy": 0.5},
+    ]
+    found = {"reliability": bins, "temperature": 1.25, "scaled": {"ece": 0.125, "reliability": bins}}
+    write_json(
+        folder / "metrics" / dataset / "calibration.json",
+        {
+            "model_sha256": hashes,
+            "fitted_on": "train",
+            "runs": {run: {"ece": over(seeds, 0.25), **found} for run in RUNS},
+        },
+    )
 
 
 def empty_store(folder: Path) -> None:

@@ -70,5 +70,6 @@ def test_each_model_sees_each_split_once(folder, monkeypatch):
     shutil.rmtree(folder / "metrics")
     evaluate.main("digits")
     params = load(folder / "params.yaml")
-    assert list(seen.values()) == [sum(len(params.training(run).seeds) for run in RUNS)]
+    fitted = len(RUNS)  # the first seed's temperature, on images held out or learned from
+    assert list(seen.values()) == [sum(len(params.training(run).seeds) for run in RUNS), fitted]
     assert {path.name: path.read_bytes() for path in (folder / "metrics/digits").iterdir()} == before

@@ -15,7 +15,7 @@ from stages import report
 from stages.command import UserError
 from stages.files import read_json, write_csv, write_json
 from stages.params import RUNS, load
-from stages.results import notes, tables
+from stages.results import lesson_charts, notes, printed, tables
 from tests.conftest import ROOT, run
 from tests.finished import CLASSES, finish, project
 
@@ -196,11 +196,74 @@ def test_the_notes_figures_stand_beside_runs_made_like_theirs(tmp_path, monkeypa
 
 
 def test_images_are_titled_with_true_and_predicted_class_and_wrong_ones_marked(page):
-    assert page.text.count(f"✗ {CLASSES[0]}") == page.text.count("✗ ") - len(DATASETS) == len(DATASETS) * len(RUNS)
-    assert page.text.count(f"✓ {CLASSES[2]}") == len(DATASETS) * len(RUNS)
-    assert [image["alt"] for image in page.all("img")][:4] == [
-        f"Test image {i}: {CLASSES[label]}" for i, label in enumerate(LABELS)
-    ]
+    runs = len(DATASETS) * len(RUNS)
+    # the mistake is among the surest, the most confused and the first; a hit among the doubts and the first
+    assert page.text.count(f"✗ {CLASSES[0]}") == page.text.count("✗ ") - len(DATASETS) == 3 * runs
+    assert page.text.count(f"✓ {CLASSES[2]}") == 2 * runs
+    alts = [image["alt"] for image in page.all("img")]
+    for i, label in enumerate(LABELS):
+        assert alts.count(f"Test image {i}: {CLASSES[label]}") == (3 if i == 2 else 2) * runs
+    assert f"{CLASSES[1]} taken for {CLASSES[0]}: 1" in page.text
+
+
+def test_calibration_and_templates_are_shown(page):
+    text = " ".join(page.text.split())
+    for name in RUNS:
+        assert f"{name} 25.00 % 25.00 % 1.250 12.50 %" in text
+        assert f"Weights of {name} for {CLASSES[1]}" in [image["alt"] for image in page.all("img")]
+    assert "training images, for none were held out" in text
+
+
+def test_a_run_that_diverged_is_shown_as_such(here):
+    path = Path("models/mnist/concise/history.csv")
+    history = pd.read_csv(path)
+    history.loc[history["epoch"] == 2, "train_loss"] = 1.2  # log 3 is 1.0986
+    history.to_csv(path, index=False)
+    report.main()
+    assert words(Path("reports/index.html")).count("concise diverged: its loss ended above") == 2  # table and curves
+    assert words(Path("reports/index.html")).count("diverged: its loss ended above") == 3  # and its tile
+    assert words(Path("reports/summary.md")).count("| concise (diverged: its loss ended above") == 1
+
+
+def test_every_figure_comes_with_its_table(built):
+    names = {path.name for path in (built / "reports/figures").iterdir()}
+    drawn = {name for name in names if not name.endswith(".csv")}
+    assert {f"{name.rpartition('.')[0]}.csv" for name in drawn} <= names
+    kinds = ["curves.svg", "confusion.svg", "confusion_share.svg", "reliability.svg", "templates.png"]
+    assert {f"{dataset}-{run}-{kind}" for dataset in DATASETS for run in RUNS for kind in kinds} <= drawn
+    shares = pd.read_csv(built / "reports/figures/mnist-mlp-confusion_share.csv")
+    assert shares["share"].tolist() == [0.6, 0.2, 0.2, 0.2, 0.6, 0.2, 0.2, 0.2, 0.6]
+
+
+def test_the_lessons_and_the_proof_are_shown(page, built):
+    text = " ".join(page.text.split())
+    lock = (built / "requirements.lock").read_text()
+    for version in re.findall(r"^(?:torch|numpy|safetensors|matplotlib|dvc)==(\S+)", lock, re.MULTILINE):
+        assert version in text
+    for dataset in DATASETS:
+        assert read_json(built / f"data/processed/{dataset}/summary.json")["digest"] in text
+        for name in RUNS:
+            assert read_json(built / f"metrics/{dataset}/{name}.json")["model_sha256"] in text
+    for row in pd.read_csv(built / "reports/figures/lessons.csv", dtype=str).to_dict("records"):
+        beside = f"{row['notes']} {row['printed']} {row['here']} ✓".replace("-", "\N{MINUS SIGN}")
+        assert beside in text
+    assert "differs by" not in text
+    assert "make verify" in text
+
+
+def test_a_figure_that_does_not_come_out_is_told(tmp_path, monkeypatch):
+    monkeypatch.chdir(finished(tmp_path / "project", ["digits"]))
+    monkeypatch.setattr(printed, "UNTRAINED", "2.3126")
+    report.main()
+    text = words(Path("reports/index.html"))
+    assert "A 2.3126 2.3 ✗ differs by 1·10 -2" in text
+    assert "✗ not all of the others agree" in text
+
+
+def test_without_the_lock_the_page_cannot_tell_versions(here):
+    (here / "requirements.lock").unlink()
+    with pytest.raises(UserError, match=r"^requirements.lock is missing here: it comes with the project"):
+        report.main()
 
 
 def test_page_needs_nothing_beside_it(page, built):
@@ -217,7 +280,7 @@ def test_page_can_be_read_without_seeing_it(page):
     assert {link["href"].removeprefix("#") for link in page.all("a")} <= set(ids)
     assert all(image["alt"] for image in page.all("img"))
     assert all(svg["role"] == "img" and svg["aria-label"] for svg in page.all("svg"))
-    assert len(page.all("svg")) == 2 * len(DATASETS) * len(RUNS)
+    assert len(page.all("svg")) == 4 * len(DATASETS) * len(RUNS) + len(lesson_charts.DESCRIPTIONS)
     assert all(cell["scope"] in ("row", "col", "rowgroup") for cell in page.all("th"))
 
 
@@ -242,7 +305,7 @@ def test_bytes_depend_on_neither_place_nor_threads_nor_settings(tmp_path):
         run(sys.executable, "-m", "stages.report", cwd=folder, PYTHONPATH=str(ROOT), **settings)
         reports = folder / "reports"
         built.append({path.relative_to(reports): path.read_bytes() for path in reports.rglob("*") if path.is_file()})
-    assert len(built[0]) == 8
+    assert len(built[0]) > 50
     assert built[0] == built[1]
 
 
@@ -257,6 +320,7 @@ NEEDED = {
     "metrics/mnist/concise_confusion.csv": "evaluate@mnist",
     "metrics/digits/shared_start.json": "evaluate@digits",
     "metrics/digits/comparison.json": "evaluate@digits",
+    "metrics/digits/calibration.json": "evaluate@digits",
     "predictions/digits/scratch.csv": "evaluate@digits",
 }
 
@@ -283,7 +347,7 @@ def test_a_damaged_input_is_named_with_the_stage_that_makes_it(here, name, stage
 def test_class_names_stay_as_they_are(here, names):
     rows = [{"class": name, "precision": 1.0, "recall": 1.0, "f1": 1.0, "support": 3} for name in names]
     write_csv(here / "metrics/mnist/mlp_classes.csv", rows)
-    run = report.read_run("mnist", "mlp", load().mlp, [CLASSES[label] for label in LABELS])
+    run = report.read_dataset("mnist", load()).runs[2]
     assert run.classes["class"].tolist() == names
 
 
@@ -305,8 +369,12 @@ def test_metrics_of_another_model_are_stale(here):
     metrics = (here / "metrics/digits/mlp.json").read_bytes()
     finish(here, "digits", "mlp", better=0.01)
     predict(here / "predictions/digits/mlp.csv", LABELS)
-    with pytest.raises(UserError, match=r"^metrics/digits/comparison.json was measured on other.*evaluate@digits`$"):
-        report.main()
+    models = {run: read_json(here / f"metrics/digits/{run}.json")["model_sha256"] for run in RUNS}
+    for name in ("calibration", "comparison"):
+        path = here / f"metrics/digits/{name}.json"
+        with pytest.raises(UserError, match=rf"^metrics/digits/{name}.json was measured on other.*evaluate@digits`$"):
+            report.main()
+        write_json(path, read_json(path) | {"model_sha256": models})
     (here / "metrics/digits/mlp.json").write_bytes(metrics)
     with pytest.raises(UserError, match=r"^metrics/digits/mlp.json was measured on another model.*evaluate@digits`$"):
         report.main()
@@ -354,6 +422,7 @@ def test_only_under_dvc_do_leftovers_go(here, monkeypatch):
         ("learning_curves", "learning_curves", "epoch", "accuracy"),
         ("learning_curves", "learning_curves", "epoch", "loss"),
         ("confusion_matrix", "confusion", "predicted", "actual"),
+        ("reliability", "reliability", "confidence", "accuracy"),
     ],
 )
 def test_dvc_fills_our_plot_templates(here, template, table, x, y):

@@ -80,4 +80,3 @@ def opened(shell: subprocess.Popen[str]) -> str:
         raise AssertionError(f"no page came:\n{said}")
     typed(shell, "pkill -TERM -P $! ; kill $! ; wait $! ; true")
     return said
-

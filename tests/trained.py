@@ -26,6 +26,7 @@ def digits() -> Path:
     """Return the folder: params.yaml, data/, models/, metrics/ and predictions/ of the dataset digits."""
     folder = Path(_scratch.name)
     (folder / "params.yaml").write_text(PARAMS)
+    (folder / "requirements.lock").write_bytes((ROOT / "requirements.lock").read_bytes())
     (folder / "data").mkdir()
     (folder / "data/catalog.yaml").write_bytes((ROOT / "data/catalog.yaml").read_bytes())
     with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patch:

@@ -48,20 +48,20 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def _styled(function: Callable[P, T]) -> Callable[P, T]:
+def styled(function: Callable[P, T]) -> Callable[P, T]:
     """Run `function` under matplotlib's own defaults and STYLE, whatever the user's matplotlibrc says."""
 
     @functools.wraps(function)
-    def styled(*args: P.args, **kwargs: P.kwargs) -> T:
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> T:
         with matplotlib.rc_context():
             matplotlib.rcdefaults()
             matplotlib.rcParams.update(STYLE)
             return function(*args, **kwargs)
 
-    return styled
+    return drawn
 
 
-@_styled
+@styled
 def learning_curves(history: pd.DataFrame, color: str = ACCENT) -> Figure:
     """Draw one run's loss and accuracy over its epochs: the mean of the seeds, within a band from least to most.
 
@@ -92,7 +92,7 @@ def _curve(panel: Axes, values: "pd.Series[Any]", color: str, line: str, label: 
     panel.plot(epochs, means, line, color=color, marker="o", label=label)  # one epoch alone is a marker
 
 
-@_styled
+@styled
 def confusion_matrix(confusion: pd.DataFrame, classes: list[str], color: str = ACCENT, percent: bool = False) -> Figure:
     """Draw the counts, or each as its share of the row in %; a cell's shade is the square root of that share, so
     that errors show.
@@ -121,7 +121,7 @@ def confusion_matrix(confusion: pd.DataFrame, classes: list[str], color: str = A
     return figure
 
 
-@_styled
+@styled
 def reliability(bins: pd.DataFrame, color: str = ACCENT) -> Figure:
     """Draw accuracy over confidence, as it is and scaled, beside the diagonal of a model that keeps its word.
 
@@ -154,7 +154,7 @@ def _cells(confusion: pd.DataFrame, classes: list[str]) -> Iterator[tuple[int, i
             yield classes.index(str(actual)), classes.index(str(predicted)), count, count / totals[actual]
 
 
-@_styled
+@styled
 def to_svg(figure: Figure) -> str:
     """Return `figure` as an SVG document: text as text, coordinates to 0.01 point, no date and no version.
 

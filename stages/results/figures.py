@@ -5,18 +5,23 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from stages.results import charts, tables, thumbnails, weights
+from stages.results import charts, proof, tables, thumbnails, weights
 from stages.results.outcome import Dataset, Run
+from stages.results.page import Shown
 from stages.results.style import COLORS
 
 
-def files(datasets: list[Dataset]) -> Iterator[tuple[str, bytes]]:
-    """Yield name and content of every file; names are DATASET-RUN-KIND.svg, .png and .csv."""
+def files(datasets: list[Dataset], shown: Shown) -> Iterator[tuple[str, bytes]]:
+    """Yield name and content of every file: DATASET-RUN-KIND.svg, .png and .csv, and those of lessons and proof."""
     for dataset in datasets:
         for run in dataset.runs:
             for kind, drawn, table in _drawn(dataset, run):
                 yield f"{dataset.name}-{run.name}-{kind}", drawn
-                yield f"{dataset.name}-{run.name}-{kind.partition('.')[0]}.csv", _csv(table)
+                yield f"{dataset.name}-{run.name}-{kind.partition('.')[0]}.csv", csv(table)
+    for name, (svg, _) in shown.figures.items():
+        yield f"{name}.svg", svg.encode()
+    for name, table in {**shown.lessons.frames(), "orders": proof.frame(shown.spreads)}.items():
+        yield f"{name}.csv", csv(table, nothing="nan")
 
 
 def _drawn(dataset: Dataset, run: Run) -> Iterator[tuple[str, bytes, pd.DataFrame]]:
@@ -34,5 +39,6 @@ def _drawn(dataset: Dataset, run: Run) -> Iterator[tuple[str, bytes, pd.DataFram
         yield "templates.png", thumbnails.png(strip), weights.table(run.templates, classes)
 
 
-def _csv(table: pd.DataFrame) -> bytes:
-    return table.to_csv(index=False, lineterminator="\n").encode()
+def csv(table: pd.DataFrame, nothing: str = "") -> bytes:
+    """Write a table the same everywhere."""
+    return table.to_csv(index=False, lineterminator="\n", na_rep=nothing).encode()

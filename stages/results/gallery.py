@@ -1,6 +1,6 @@
 """Which test images are worth a look: the surest mistakes, the least certain hits, what is confused with what."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ PAIRS, EXAMPLES = 5, 3
 
 
 @dataclass(frozen=True)
-class Shown:
+class Example:
     """A test image uint8 [H, W], its true and its predicted class, and the probability of the latter."""
 
     index: int
@@ -29,16 +29,16 @@ class Confused:
     actual: str
     predicted: str
     count: int
-    examples: list[Shown]
+    examples: list[Example]
 
 
 @dataclass(frozen=True)
 class Gallery:
     """What of one run's predictions is shown."""
 
-    mistakes: list[Shown]  # wrong, the surest first
-    doubts: list[Shown]  # right, the least certain first
-    confused: list[Confused]  # the most frequent first
+    mistakes: list[Example] = field(default_factory=list)  # wrong, the surest first
+    doubts: list[Example] = field(default_factory=list)  # right, the least certain first
+    confused: list[Confused] = field(default_factory=list)  # the most frequent first
 
 
 def gallery(predictions: pd.DataFrame, images: npt.NDArray[np.uint8]) -> Gallery:
@@ -69,8 +69,8 @@ def _between(wrong: pd.DataFrame, actual: str, predicted: str) -> pd.DataFrame:
     return wrong[(wrong["actual"] == actual) & (wrong["predicted"] == predicted)]
 
 
-def _shown(rows: pd.DataFrame, images: npt.NDArray[np.uint8]) -> list[Shown]:
+def _shown(rows: pd.DataFrame, images: npt.NDArray[np.uint8]) -> list[Example]:
     return [
-        Shown(int(row["index"]), row["actual"], row["predicted"], float(row["probability"]), images[row["index"]])
+        Example(int(row["index"]), row["actual"], row["predicted"], float(row["probability"]), images[row["index"]])
         for row in rows.to_dict("records")
     ]

@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,9 +24,9 @@ class Run:
     classes: pd.DataFrame  # class, precision, recall, f1, support
     confusion: pd.DataFrame  # actual, predicted, count
     predictions: pd.DataFrame  # index, actual, predicted, probability
-    calibration: dict[str, Any]  # ece, reliability, temperature, scaled
-    gallery: Gallery
-    templates: npt.NDArray[np.float64] | None  # softmax regression's weights by class [K, H, W], of the first seed
+    calibration: dict[str, Any] = field(default_factory=dict)  # ece, reliability, temperature, scaled
+    gallery: Gallery = field(default_factory=Gallery)
+    templates: npt.NDArray[np.float64] | None = None  # softmax regression's weights [K, H, W], of the first seed
 
     @property
     def diverged(self) -> bool:
@@ -44,5 +44,5 @@ class Dataset:
     images: npt.NDArray[np.uint8]
     shared_start: dict[str, Any]  # whether scratch and concise, started alike, learned the same bits
     comparisons: list[dict[str, Any]]  # of each two runs: runs, seeds, difference, mcnemar
-    fitted_on: str  # the split that the runs' temperatures were fitted on
     runs: list[Run]
+    fitted_on: str = "train"  # the split that the runs' temperatures were fitted on

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from statistics import fmean
 
 import pandas as pd
@@ -10,8 +11,10 @@ from markupsafe import Markup
 
 from stages.params import Params, Training
 from stages.results import charts, published, tables, thumbnails, weights
+from stages.results.lessons import Lessons, must
 from stages.results.notes import beside
 from stages.results.outcome import Dataset, Run
+from stages.results.proof import Pin, Spread
 from stages.results.style import COLORS
 
 MODELS = {
@@ -21,9 +24,19 @@ MODELS = {
 }
 
 
-def html(datasets: list[Dataset], params: Params) -> str:
+@dataclass(frozen=True)
+class Shown:
+    """What the page shows beside the runs: see lessons and proof. Figures are SVG and description by name."""
+
+    lessons: Lessons
+    figures: dict[str, tuple[str, str]]
+    spreads: list[Spread]
+    pins: list[Pin]
+
+
+def html(datasets: list[Dataset], params: Params, shown: Shown) -> str:
     """Render the page: figures as inline SVG, images as data, no script and no request to anywhere."""
-    return _render("report.html.j2", datasets, params)
+    return _render("report.html.j2", datasets, params, shown)
 
 
 def markdown(datasets: list[Dataset], params: Params) -> str:
@@ -31,7 +44,7 @@ def markdown(datasets: list[Dataset], params: Params) -> str:
     return _render("summary.md.j2", datasets, params)
 
 
-def _render(template: str, datasets: list[Dataset], params: Params) -> str:
+def _render(template: str, datasets: list[Dataset], params: Params, shown: Shown | None = None) -> str:
     environment = Environment(
         loader=PackageLoader("stages.results"),
         autoescape=select_autoescape(["html.j2"]),
@@ -55,6 +68,9 @@ def _render(template: str, datasets: list[Dataset], params: Params) -> str:
         published=[row for row in published.FIGURES if row.dataset in [dataset.name for dataset in datasets]],
         network=network,
         shared=shared,
+        shown=shown,
+        lesson_figure=lesson_figure,
+        must=must,
         beside=[row for dataset in datasets for row in beside(dataset)],
         several_seeds=any(len(run.training.seeds) > 1 for dataset in datasets for run in dataset.runs),
         titles=" and ".join(", ".join(dataset.summary["title"] for dataset in datasets).rsplit(", ", 1)),
@@ -145,6 +161,12 @@ def reliability(dataset: Dataset, run: Run) -> Markup:
     )
     svg = charts.to_svg(charts.reliability(tables.reliability_of(run), COLORS[run.name]))
     return inline(svg, f"{dataset.name}-{run.name}-reliability", description)
+
+
+def lesson_figure(shown: Shown, name: str) -> Markup:
+    """Show a lesson's figure, described in words for those who do not see it."""
+    svg, description = shown.figures[name]
+    return inline(svg, f"lesson-{name}", description)
 
 
 def _worst(confusion: pd.DataFrame) -> str:

@@ -18,6 +18,12 @@ def test_another_reader_sees_the_same_pixels(side):
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(png(image)))), image)
 
 
+@pytest.mark.parametrize("side", [(8, 8), (28, 280), (200, 300)])  # the last takes more than one stored block
+def test_another_reader_sees_the_same_colours(side):
+    image = np.random.default_rng(0).integers(0, 256, (*side, 3), dtype=np.uint8)
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(png(image)))), image)
+
+
 def test_no_bytes_are_left_to_a_compressor():
     image = noise(28, 28)
     rows = b"".join(b"\0" + row.tobytes() for row in image)

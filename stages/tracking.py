@@ -427,8 +427,8 @@ def _patience(uri: str) -> float:
 
 
 def _request_seconds() -> float:
-    timeout, retries = (int(os.environ[f"MLFLOW_HTTP_REQUEST_{name}"]) for name in ("TIMEOUT", "MAX_RETRIES"))
-    return 1.0 + timeout * (1 + retries)
+    """Seconds that one request may take; who has not answered by then gets no second one."""
+    return 1.0 + int(os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"])
 
 
 def _within(seconds: float, function: Callable[[], T]) -> T:

@@ -4,6 +4,8 @@
 # make verify  does the committed dvc.lock come out bit for bit here? (DATASETS=digits: in a minute, without network)
 # make gate    is any result worse than the committed reference? make reference renews it (docs/gate.md)
 # make ui      the runs in MLflow   make bench   what an epoch costs
+# make promote the best run of each dataset becomes its champion in MLflow's registry (DATASETS=mnist: only its)
+# make serve   a page to draw a digit on, and an HTTP API (DATASETS=mnist, PORT=8000; docs/predict.md)
 # make claims  dvc.lock anew, after a change that is meant to change results
 # make lock    new pins             make clean   remove what make set up; DVC's cache and MLflow's runs stay
 #
@@ -11,11 +13,10 @@
 # TORCH=cpu takes the small CPU build of torch (README.md, "Set-up").
 
 PYTHON ?= python3
-PORT ?= 5000
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/.venv
 
-.PHONY: demo repro test check verify gate reference outputs ui bench claims lock clean venv install
+.PHONY: demo repro test check verify gate reference outputs ui promote serve bench claims lock clean venv install
 
 demo: venv
 	rm -rf .demo
@@ -62,7 +63,13 @@ else
 endif
 
 ui: venv
-	python -m stages.ui --port $(PORT)
+	python -m stages.ui $(PORT:%=--port %)
+
+promote: venv
+	@python -m stages.promote $(DATASETS)
+
+serve: venv
+	@python -m stages.serve $(DATASETS) $(PORT:%=--port %)
 
 bench: venv
 	python -m benchmarks.epoch

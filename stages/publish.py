@@ -28,6 +28,7 @@ from stages.files import read_json, sha256, write_text
 from stages.params import RUNS, Params, Training
 from stages.provenance import changed_since, checked_out, experiments, git_tags, lock_tags
 from stages.results import charts
+from stages.results.page import COLORS
 
 UNAVAILABLE = 3  # exit code
 
@@ -135,11 +136,16 @@ def _record(dataset: str, run: str, params: Params, summary: Any, paths: dict[st
         metrics=_metrics(history, results),
         seeds=_seeds(history, results),
         weights=weights(paths["model/model.safetensors"], Path(DATA.format(dataset=dataset))),
-        tags={**names, **hashes, **log, **git_tags(), **lock_tags(), "seeds": str(len(training.seeds))},
+        tags={**names, **hashes, **log, **git_tags(), **lock_tags(), **_shown(run, training)},
         digest=summary["digest"],
         source=DATA.format(dataset=dataset),
         seconds=float(log.get("seconds", 0)),
     )
+
+
+def _shown(run: str, training: Training) -> dict[str, str]:
+    """What the UI goes by: only a parent has `seeds`; a run's colour is the report's, or else two may get the same."""
+    return {"seeds": str(len(training.seeds)), "mlflow.runColor": COLORS[run]}
 
 
 def _check(training: Training, model_sha256: str, history: pd.DataFrame, results: Any) -> None:

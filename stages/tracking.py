@@ -38,6 +38,7 @@ PATIENCE = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # two lines for each seed
 }
 for _name, _value in PATIENCE.items():
     os.environ.setdefault(_name, _value)
@@ -426,8 +427,8 @@ def _patience(uri: str) -> float:
 
 
 def _request_seconds() -> float:
-    timeout, retries = (int(os.environ[f"MLFLOW_HTTP_REQUEST_{name}"]) for name in ("TIMEOUT", "MAX_RETRIES"))
-    return 1.0 + timeout * (1 + retries)
+    """Seconds that one request may take; who has not answered by then gets no second one."""
+    return 1.0 + int(os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"])
 
 
 def _within(seconds: float, function: Callable[[], T]) -> T:

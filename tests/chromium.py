@@ -86,6 +86,12 @@ class Page:
         for kind in ("rawKeyDown", "keyUp"):
             self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, modifiers=8 if shift else 0)
 
+    def write(self, text: str) -> None:
+        """Type `text` into what has the focus, then press Enter."""
+        self.call("Input.insertText", text=text)
+        for kind in ("keyDown", "keyUp"):
+            self.call("Input.dispatchKeyEvent", type=kind, key="Enter", windowsVirtualKeyCode=13, text="\r")
+
     def look(self, width: int, height: int, scheme: str = "light") -> None:
         """Set the window's size in pixels and the colours that the visitor prefers."""
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
@@ -104,6 +110,7 @@ def browser() -> Iterator[Page]:
     ends = [fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (down[0], up[1])]  # out of the way of 3 and 4, its own
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
         options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
+        options += ["--blink-settings=primaryHoverType=2,availableHoverTypes=2"]  # a mouse, which headless has not
         line = [PROGRAM, *options, f"--user-data-dir={home}", "--remote-debugging-pipe", "about:blank"]
         become = f"import os, sys; os.dup2({ends[0]}, 3); os.dup2({ends[1]}, 4); os.execv(sys.argv[1], sys.argv[1:])"
         starter, quiet = [sys.executable, "-S", "-c", become, *line], subprocess.DEVNULL

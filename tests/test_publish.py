@@ -100,6 +100,7 @@ def test_what_a_run_holds(folder, store):
         }.items()
     )
     assert mlp.info.end_time - mlp.info.start_time == 42_500
+    assert len({entry.data.tags["mlflow.runColor"] for entry in parents(store)}) == 3
     assert "device" not in scratch.data.tags, "the log is of another model"
     client = MlflowClient(tracking_uri=store)
     files = {"model", "plots", "history.csv", "metrics.json", "classes.csv", "confusion.csv", "predictions.csv"}

@@ -111,8 +111,8 @@ def add(record, artifacts):
 
 
 def check(uri):
-    """The one run at `uri` is a_record, whole."""
-    (run,) = runs(uri)
+    """The one run at `uri`, beside those of its seeds, is a_record, whole."""
+    (run,), _ = split(uri)
     client = MlflowClient(tracking_uri=uri)
     assert (run.info.run_name, run.info.status) == ("digits mlp", "FINISHED")
     assert run.info.end_time - run.info.start_time == 42_500
@@ -161,12 +161,13 @@ def test_a_temporary_experiment_of_dvc_writes_into_the_project(tmp_path, monkeyp
     assert set(tmp_path.iterdir()) == before
 
 
-def test_a_real_server(server, monkeypatch, artifacts, tmp_path):
+def test_a_real_server(server, monkeypatch, artifacts, tmp_path, capfd):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
     for _ in range(2):
         with tracking.connect() as store:
             if not store.has("k"):
-                store.add(a_record(), artifacts)
+                store.add(a_record(seeds=SEEDS), artifacts)
+    assert capfd.readouterr() == ("", ""), "not an address for each run"
     check(server)
     assert {path.name for path in tmp_path.iterdir()} == {"out"}, "what a server keeps, it keeps at its own place"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"{server}/nothing-here")
@@ -482,4 +483,4 @@ def test_mlflow_starts_quiet_and_alone():
     own = {name: value for name, value in own.items() if not name.startswith("MLFLOW_DISABLE")}
     code += "; print(*[os.environ[name] for name in t.PATIENCE])"
     done = subprocess.run([sys.executable, "-c", code], env=own, capture_output=True, text=True, check=True)
-    assert (done.stdout, done.stderr) == ("None\ntrue true 77 1 false false\n", "")
+    assert (done.stdout, done.stderr) == ("None\ntrue true 77 1 false false true\n", "")

@@ -89,7 +89,7 @@ Means over {tags["seeds"]} seeds; chosen by {by.replace("_", " ")}{CAUTION if by
 The model answers with its first seed, not with an ensemble: expect its own accuracy within the spread over seeds.
 
 ## Data
-{entry.title}, licence {entry.licence}. {entry.citation}. Digest of the arrays `{tags["dataset_digest"]}`.
+{entry.title}{_origin(entry)}. Digest of the arrays `{tags["dataset_digest"]}`.
 
 ## Parameters
 | | |
@@ -104,6 +104,11 @@ probability. Probabilities are not calibrated. Train and test images come from o
 Trained at commit `{commit}`{dirty}. SHA-256 of model.safetensors: `{tags["model_sha256"]}`.
 {EXACT if chosen.params["arithmetic"] == "exact" else FLOAT32}
 """
+
+
+def _origin(entry: Entry) -> str:
+    """Licence and citation, which one's own data may lack."""
+    return (f", licence {entry.licence}" if entry.licence else "") + (f". {entry.citation}" if entry.citation else "")
 
 
 EXACT = "It comes out the same on any machine: check out that commit, let `dvc repro` train it, compare the hash."

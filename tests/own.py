@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-CLASSES = ["bar", "cross", "none"]  # the last is what pandas would take for a missing value
+CLASSES = ["bar", "cross", "null"]  # the last is what pandas would take for a missing value
 
 
 def write_table(path, rows=600, features=93, classes=9, seed=0):
@@ -28,7 +28,7 @@ def write_pictures(folder, each=20, side=12):
         (folder / name).mkdir(parents=True)
         for i in range(each):
             pixels = rng.integers(0, 60, (side, side), np.uint8)
-            if name != "none":
+            if name != "null":
                 pixels[side // 2] = 255
             if name == "cross":
                 pixels[:, side // 2] = 255

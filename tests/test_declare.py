@@ -53,13 +53,13 @@ def test_written_entries_are_appended_and_nothing_else_changes(capsys):
     found = catalog.load(CATALOG)
     assert list(found.root) == ["fashion_mnist", "mnist", "digits", "otto", "shapes"]
     assert (found.root["shapes"].path, found.root["shapes"].test_share) == ("my shapes", 0.2)
-    assert found.root["shapes"].classes == ["bar", "cross", "none"]
+    assert found.root["shapes"].classes == ["bar", "cross", "null"]
     with pytest.raises(UserError, match=r"data/catalog.yaml has an entry otto already"):
         declare.main("otto", Path("my shapes"))
 
 
 def test_names_that_yaml_would_read_as_something_else(capsys):
-    for old, new in (("bar", "no"), ("cross", "1"), ("none", "null")):
+    for old, new in (("bar", "no"), ("cross", "1")):
         Path("my shapes", old).rename(Path("my shapes", new))
     declare.main("shapes", Path("my shapes"), write=True)
     assert catalog.load(CATALOG).root["shapes"].classes == ["1", "no", "null"]
@@ -70,7 +70,7 @@ def test_a_folder_that_is_parted_already(capsys):
     write_pictures(Path("both/test"), each=2)
     declare.main("shapes", Path("both"), write=True)
     entry = catalog.load(CATALOG).root["shapes"]
-    assert (entry.test_share, entry.classes, entry.image) == (None, ["bar", "cross", "none"], [12, 12])
+    assert (entry.test_share, entry.classes, entry.image) == (None, ["bar", "cross", "null"], [12, 12])
 
 
 def without_label():

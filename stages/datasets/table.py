@@ -1,7 +1,7 @@
 """A table of numbers, one example a row, read from CSV and made images of one row of pixels.
 
 A pixel has 256 levels: each column is scaled so that its least value in the training set becomes 0 and its greatest
-255. That keeps counts up to 255 apart, and of finer numbers what 256 steps can tell.
+255. That keeps counts apart whose range is at most 255, and of other numbers what 256 steps can tell.
 """
 
 import csv

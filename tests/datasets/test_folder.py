@@ -67,12 +67,12 @@ def test_hidden_files_do_not_count(shapes):
 
 
 def test_the_digest_is_what_sha256sum_says_and_sees_names_and_bytes(shapes):
-    (shapes / "bar/B.png").write_bytes((shapes / "bar/0.png").read_bytes())
-    line = "find * -type f | LC_ALL=C sort | xargs sha256sum | sha256sum"
+    (shapes / "bar/B 1.png").write_bytes((shapes / "bar/0.png").read_bytes())
+    line = "find * -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum"
     said = subprocess.run(line, shell=True, cwd=shapes, capture_output=True, text=True, check=True).stdout
     before = local.digest(shapes)
     assert before == said.split()[0]
-    (shapes / "bar/B.png").rename(shapes / "cross/B.png")
+    (shapes / "bar/B 1.png").rename(shapes / "cross/B.png")
     moved = local.digest(shapes)
     (shapes / "cross/B.png").write_bytes(b"")
     assert len({before, moved, local.digest(shapes)}) == 3

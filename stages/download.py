@@ -1,4 +1,4 @@
-"""Stage download: bring the files of one dataset, decoded and verified, into data/raw/DATASET."""
+"""Stage download: bring the files of one dataset, verified, into data/raw/DATASET."""
 
 import os
 from contextlib import ExitStack
@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from stages.command import command
-from stages.datasets import catalog, sources
-from stages.datasets.catalog import Catalog, IdxFile
+from stages.datasets import catalog, local, sources
+from stages.datasets.catalog import Catalog, Idx, IdxFile
 from stages.datasets.transfer import FailedError
 from stages.files import whole
 
@@ -20,13 +20,20 @@ DOWNLOADS = Path("data/.downloads")  # not in RAW: DVC empties that before each 
 
 def main(dataset: Annotated[str, typer.Argument(help="a name in data/catalog.yaml")]) -> None:
     """Download and verify one dataset, unless it is there. DATASET_MIRROR names a folder or URL to try first."""
-    datasets = catalog.load(CATALOG)
+    datasets, mirror = catalog.load(CATALOG), os.environ.get("DATASET_MIRROR")
     entry = datasets.entry(dataset)
+    if isinstance(entry, Idx):
+        _fetch(dataset, entry, mirror, datasets)
+    else:
+        local.obtain(dataset, entry, mirror, RAW / dataset)
+
+
+def _fetch(dataset: str, entry: Idx, mirror: str | None, datasets: Catalog) -> None:
     missing = [file for file in entry.idx_files() if not _is_there(RAW / dataset / file.name, file, datasets)]
     if not missing:
         print(f"{dataset}: already there and verified")
         return
-    places = sources.sources_of(dataset, entry, os.environ.get("DATASET_MIRROR"), DOWNLOADS / dataset)
+    places = sources.sources_of(dataset, entry, mirror, DOWNLOADS / dataset)
     found = sources.obtain(dataset, missing, places, datasets)
     with ExitStack() as renamed_at_the_end:
         for name, data in found.items():

@@ -1,5 +1,6 @@
-"""Ask a trained model what pictures show: `python -m stages.predict mnist seven.png photos/`."""
+"""Ask a trained model about pictures or rows of a table: `python -m stages.predict mnist seven.png photos/`."""
 
+import io
 import json
 import sys
 from pathlib import Path
@@ -10,12 +11,15 @@ import torch
 import typer
 
 from stages.command import command
+from stages.datasets.table import SCALE, Scale
+from stages.datasets.table import read as read_table
 from stages.errors import UserError
 from stages.files import write_csv
 from stages.inference.choose import choose
 from stages.inference.classifier import Classifier
-from stages.inference.pictures import Picture, read
+from stages.inference.pictures import NPY, Picture, read
 
+PROCESSED = Path("data/processed")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".npy")  # what is read of a folder
 LARGEST_FILE = 256 * 2**20  # bytes
 MOST_REASONS = 5  # of files that are refused
@@ -24,7 +28,9 @@ BAR = 20  # characters
 
 def main(
     dataset: Annotated[str, typer.Argument(help="What the model was trained on.")],
-    image: Annotated[list[str], typer.Argument(help="PNG, JPEG or .npy files, folders of them; - is standard input.")],
+    image: Annotated[
+        list[str], typer.Argument(help="PNG, JPEG or .npy files, folders of them, a table's .csv; - is standard input.")
+    ],
     model: Annotated[str, typer.Option(help="scratch, concise or mlp, a file, or models:/NAME@ALIAS.")] = "mlp",
     seed: Annotated[int | None, typer.Option(help="One of the model's seeds; the first unless given.")] = None,
     top: Annotated[int, typer.Option(min=1, help="How many classes to tell of.")] = 3,
@@ -62,13 +68,12 @@ def _files(names: list[str]) -> list[str]:
 
 def _pictures(files: list[str], classifier: Classifier, invert: bool | None) -> dict[str, Picture]:
     """Read all files; one of several images gives NAME[0], NAME[1] ... Raises UserError that names those refused."""
-    height, width = classifier.description.image
     pictures: dict[str, Picture] = {}
     reasons = []
     for file in files:
         name = "standard input" if file == "-" else file.encode(errors="backslashreplace").decode()
         try:
-            images = read(_bytes(file, name), name, classifier.description.dataset, (height, width), invert)
+            images = _images(_bytes(file, name), name, classifier, invert)
         except UserError as error:
             reasons.append(str(error))
             continue
@@ -77,6 +82,20 @@ def _pictures(files: list[str], classifier: Classifier, invert: bool | None) -> 
         more = [f"and {len(reasons) - MOST_REASONS} more"] if len(reasons) > MOST_REASONS else []
         raise UserError("; ".join(reasons[:MOST_REASONS] + more))
     return pictures
+
+
+def _images(data: bytes, name: str, classifier: Classifier, invert: bool | None) -> list[Picture]:
+    """Read pictures or, where the model was trained on a table, the rows of a CSV file that has its columns."""
+    dataset, (height, width) = classifier.description.dataset, classifier.description.image
+    if height > 1 or data.startswith(NPY):
+        return read(data, name, dataset, (height, width), invert)
+    scale = Scale.read(PROCESSED / dataset / SCALE)
+    if len(scale.columns) != width:
+        raise UserError(
+            f"{PROCESSED / dataset} has {len(scale.columns)} columns, but the model {width}: run `dvc repro`"
+        )
+    rows = scale.pixels(read_table(io.BytesIO(data), name, columns=scale.columns).values)
+    return [Picture(row, inverted=False) for row in rows]
 
 
 def _bytes(file: str, name: str) -> bytes:

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from stages import params
-from stages.command import command
-from stages.datasets import arrays, catalog, idx, prepare
+from stages.command import UserError, command
+from stages.datasets import arrays, catalog, folder, idx, local, prepare, table
 from stages.datasets.split import Split
 
 CATALOG = Path("data/catalog.yaml")
@@ -19,17 +19,30 @@ def main(dataset: Annotated[str, typer.Argument(help="a name in data/catalog.yam
     """Check one dataset's files, resize and split as params.yaml says, and write the splits and their summary."""
     chosen = params.load().preprocess
     entry = catalog.load(CATALOG).entry(dataset)
-    train, validation = prepare.hold_out(
-        idx.read_split(RAW / dataset, entry, "train"), chosen.validation_size, entry.classes
-    )
-    splits = {"train": train, "validation": validation, "test": idx.read_split(RAW / dataset, entry, "test")}
+    train, test, scale = _read(RAW / dataset, entry)
+    train, validation = prepare.hold_out(train, chosen.validation_size, entry.classes)
+    splits = {"train": train, "validation": validation, "test": test}
+    if chosen.resize and scale:
+        raise UserError(f"preprocess.resize is {chosen.resize}, but {dataset} is a table: rows have no sides; say null")
     if chosen.resize:
         splits = {
             name: Split(prepare.resize(split.images, chosen.resize), split.labels) for name, split in splits.items()
         }
     summary = arrays.save(PROCESSED / dataset, dataset, entry.title, entry.classes, splits)
+    if scale:
+        scale.write(PROCESSED / dataset / table.SCALE)
     counts = ", ".join(f"{split.images} {name}" for name, split in summary.splits.items())
     print(f"{dataset}: {counts} images of {summary.image[0]} x {summary.image[1]}")
+
+
+def _read(raw: Path, entry: catalog.Idx | catalog.Own) -> tuple[Split, Split, table.Scale | None]:
+    """Read training and test set, and a table's scale."""
+    match entry:
+        case catalog.Table():
+            return table.read_splits(raw / local.TABLE, entry)
+        case catalog.Folder():
+            return *folder.read_splits(raw, entry), None
+    return idx.read_split(raw, entry, "train"), idx.read_split(raw, entry, "test"), None
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import typer
 from stages import params as parameters
 from stages import tracking
 from stages.command import UserError, command
-from stages.datasets.catalog import Entry
+from stages.datasets.catalog import Entry, Table
 from stages.datasets.catalog import load as load_catalog
 from stages.publish import UNAVAILABLE
 from stages.tracking import Published
@@ -76,7 +76,7 @@ def card(entry: Entry, chosen: Published, by: str) -> str:
     dirty = " with uncommitted changes" if tags.get("git_dirty") == "true" else ""
     return f"""# {entry.title}: {tags["run"]}
 
-{int(chosen.params["parameters"]):,} parameters. Takes images uint8 [N, {height}, {width}], light on dark as in the
+{int(chosen.params["parameters"]):,} parameters. Takes images uint8 [N, {height}, {width}], {_input(entry)}
 dataset; answers with one of {len(entry.classes)} classes: {", ".join(entry.classes)}.
 
 ## Figures
@@ -89,7 +89,7 @@ Means over {tags["seeds"]} seeds; chosen by {by.replace("_", " ")}{CAUTION if by
 The model answers with its first seed, not with an ensemble: expect its own accuracy within the spread over seeds.
 
 ## Data
-{entry.title}, licence {entry.licence}. {entry.citation}. Digest of the arrays `{tags["dataset_digest"]}`.
+{entry.title}{_origin(entry)}. Digest of the arrays `{tags["dataset_digest"]}`.
 
 ## Parameters
 | | |
@@ -97,13 +97,22 @@ The model answers with its first seed, not with an ensemble: expect its own accu
 {params}
 
 ## Limits
-It knows {entry.title} and nothing else: another kind of picture gets one of its classes too, often with a high
+It knows {entry.title} and nothing else: whatever it is given gets one of its classes too, often with a high
 probability. Probabilities are not calibrated. Train and test images come from one source, so expect less elsewhere.
 
 ## The same bits
 Trained at commit `{commit}`{dirty}. SHA-256 of model.safetensors: `{tags["model_sha256"]}`.
 {EXACT if chosen.params["arithmetic"] == "exact" else FLOAT32}
 """
+
+
+def _input(entry: Entry) -> str:
+    return "rows scaled as in the" if isinstance(entry, Table) else "light on dark as in the"
+
+
+def _origin(entry: Entry) -> str:
+    """Licence and citation, which one's own data may lack."""
+    return (f", licence {entry.licence}" if entry.licence else "") + (f". {entry.citation}" if entry.citation else "")
 
 
 EXACT = "It comes out the same on any machine: check out that commit, let `dvc repro` train it, compare the hash."

@@ -225,7 +225,7 @@ def gather(dataset: str, run: str, folder: Path) -> None:
     for name, path in ARTIFACTS.items():
         (folder / name).parent.mkdir(exist_ok=True)
         shutil.copyfile(path.format(dataset=dataset, run=run), folder / name)
-    confusion = pd.read_csv(folder / "confusion.csv", dtype={"actual": str, "predicted": str})
+    confusion = pd.read_csv(folder / "confusion.csv", dtype={"actual": str, "predicted": str}, keep_default_na=False)
     figures = {
         "learning_curves": charts.learning_curves(pd.read_csv(folder / "history.csv")),
         "confusion_matrix": charts.confusion_matrix(confusion, confusion["actual"].unique().tolist()),

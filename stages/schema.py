@@ -1,9 +1,9 @@
 """YAML read into typed values, with errors that name the key, the value and what is allowed."""
 
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Tag, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -46,23 +46,39 @@ def parse(values: Any, model: type[Model], where: Path | str) -> Model:
 
 
 def _clause(model: type[BaseModel], problem: Any) -> str:
-    key = ".".join(str(part) for part in problem["loc"]) or "the file"
+    keys, _ = _follow(model, problem["loc"])
+    key = ".".join(keys) or "the file"
     if problem["type"] == "missing":
         return f"{key} is missing"
     if problem["type"] == "extra_forbidden":
-        return f"{key} is an unknown key; allowed here: {', '.join(_fields(model, problem['loc'][:-1]))}"
+        _, around = _follow(model, problem["loc"][:-1])
+        return f"{key} is an unknown key; allowed here: {', '.join(getattr(around, 'model_fields', {}))}"
+    if problem["type"] == "union_tag_invalid":
+        return f"{key}.format is '{problem['ctx']['tag']}', but it should be one of {problem['ctx']['expected_tags']}"
     reason = problem["msg"].removeprefix("Value error, ").replace("Input", "it").replace("String", "it")
     return f"{key} is {problem['input']!r}, but {reason.replace('List', 'it', 1)}"
 
 
-def _fields(model: Any, location: tuple[Any, ...]) -> list[str]:
+def _follow(model: Any, location: tuple[Any, ...]) -> tuple[list[str], Any]:
+    """Return the keys along `location`, and what is at its end; a tag tells models apart and is no key."""
+    keys = []
     for part in location:
-        field = model.model_fields.get(part) if hasattr(model, "model_fields") else None
+        if part in (tagged := _tagged(model)):
+            model = tagged[part]
+            continue
+        keys.append(str(part))
+        field = getattr(model, "model_fields", {}).get(part)
         model = field.annotation if field else _item_model(model)
-    return list(getattr(model, "model_fields", {}))
+    return keys, model
+
+
+def _tagged(annotation: Any) -> dict[str, Any]:
+    """The models by tag where they are told apart by tags."""
+    members = [get_args(member) for member in get_args(next(iter(get_args(annotation)), None))]
+    return {member[1].tag: member[0] for member in members if len(member) > 1 and isinstance(member[1], Tag)}
 
 
 def _item_model(annotation: Any) -> Any:
     """The model inside dict[str, Model] or list[Model]; a RootModel is looked through."""
     root = getattr(annotation, "model_fields", {}).get("root")
-    return (root.annotation if root else annotation).__args__[-1]
+    return next(reversed(get_args(root.annotation if root else annotation)), None)

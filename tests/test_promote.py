@@ -3,6 +3,7 @@ from mlflow import MlflowClient
 
 from stages import promote, publish, tracking
 from stages.command import UserError
+from stages.datasets.catalog import Table
 from stages.files import read_json, sha256, write_json
 from stages.tracking import Published
 from tests.conftest import ROOT
@@ -109,3 +110,22 @@ def test_a_registry_that_is_not_there(folder, monkeypatch):
 def test_a_dataset_without_a_model(folder):
     with pytest.raises(UserError, match=r"^digits has no published run with a model"):
         promote.main(["digits"])
+
+
+def test_the_card_of_a_table_without_licence():
+    about = {
+        "title": "Otto",
+        "format": "table",
+        "path": "otto.csv",
+        "sha256": "0" * 64,
+        "label": "y",
+        "test_share": 0.2,
+    }
+    entry = Table(**about, classes=["a", "b"], image=[1, 93])
+    metrics = dict.fromkeys(["test_accuracy", "test_accuracy_std", "test_loss"], 0.5)
+    metrics |= {"test_accuracy_ci95_low": 0.4, "test_accuracy_ci95_high": 0.6}
+    tags = {"seeds": "2", "run": "mlp", "dataset_digest": "d1", "model_sha256": "m1"}
+    chosen = Published("k", tags, {"parameters": "10", "resize": "None", "arithmetic": "exact"}, metrics)
+    card = promote.card(entry, chosen, "test_accuracy")
+    assert "uint8 [N, 1, 93], rows scaled as in the\ndataset; answers with one of 2 classes: a, b." in card
+    assert "\nOtto. Digest of the arrays `d1`." in card

@@ -58,7 +58,7 @@ def page():
         report.main()
     with chromium.browser() as page:
         page.call("Page.navigate", url=(digits() / "reports/index.html").as_uri())
-        page.wait("document.readyState === 'complete' && document.querySelector('footer')")
+        page.wait("document.readyState === 'complete' && !!document.querySelector('footer')")
         page.js("document.querySelectorAll('details').forEach(e => e.open = true)")
         yield page
 

@@ -1,16 +1,16 @@
 """data/catalog.yaml as typed values: what each dataset is, where it may come from, and how to know it.
 
-Every dataset of today is four IDX files. One of another kind (a table, a folder of images) would be another model
-beside `Entry`, told apart by a key `format`.
+An entry is of one of three kinds, told apart by its key `format`: four IDX files (where `format` may be left out),
+or data of one's own, a table or a folder of pictures.
 """
 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, RootModel, StringConstraints
+from pydantic import Discriminator, Field, RootModel, StringConstraints, Tag
 
 from stages.errors import UserError
 from stages.schema import Distinct, Strict, parse, read_yaml
@@ -21,6 +21,8 @@ Url = Annotated[str, StringConstraints(pattern=r"^https?://\S+$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Md5 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+MOST_CLASSES = 256  # labels are bytes
 
 
 class File(Strict):
@@ -61,11 +63,19 @@ class IdxFile:
 
 
 class Entry(Strict):
-    """One dataset of the catalog."""
+    """What every dataset of the catalog says of itself."""
 
     title: str
-    classes: Annotated[list[str], Field(min_length=2, max_length=256), Distinct]
+    classes: Annotated[list[str], Field(min_length=2, max_length=MOST_CLASSES), Distinct]
     image: Annotated[list[Count], Field(min_length=2, max_length=2)]
+    licence: str = ""
+    citation: str = ""
+
+
+class Idx(Entry):
+    """A published dataset: four IDX files, fetched from wherever they are to be had."""
+
+    format: Literal["idx"] = "idx"
     files: Files
     mirrors: list[Url] = Field(default_factory=list)
     installed: str | None = None
@@ -88,10 +98,41 @@ class Entry(Strict):
         return [self.images("train"), self.labels("train"), self.images("test"), self.labels("test")]
 
 
-class Catalog(RootModel[dict[Name, Entry]]):
+class Table(Entry):
+    """A CSV file: the column `label` holds the class, all others but those to `ignore` hold numbers."""
+
+    format: Literal["table"]
+    path: str
+    sha256: Sha256
+    label: str
+    ignore: list[str] = Field(default_factory=list)
+    test_share: Share
+
+
+class Folder(Entry):
+    """A folder CLASS/PICTURE; without `test_share` one train/CLASS/PICTURE and test/CLASS/PICTURE."""
+
+    format: Literal["folder"]
+    path: str
+    sha256: Sha256
+    test_share: Share | None = None
+
+
+def _format(values: Any) -> str:
+    return str(values.get("format", "idx")) if isinstance(values, dict) else "idx"
+
+
+Own = Table | Folder
+AnyEntry = Annotated[
+    Annotated[Idx, Tag("idx")] | Annotated[Table, Tag("table")] | Annotated[Folder, Tag("folder")],
+    Discriminator(_format),
+]
+
+
+class Catalog(RootModel[dict[Name, AnyEntry]]):
     """The whole of catalog.yaml."""
 
-    def entry(self, dataset: str) -> Entry:
+    def entry(self, dataset: str) -> Idx | Own:
         """Return one dataset. Raises UserError, naming those there are, if it is unknown."""
         if dataset not in self.root:
             raise UserError(f"unknown dataset '{dataset}': the catalog has {', '.join(self.root)}")
@@ -100,7 +141,7 @@ class Catalog(RootModel[dict[Name, Entry]]):
     def owners(self, sha256: str) -> Iterator[str]:
         """Say whose file has these decoded bytes, as in "mnist's train-labels-idx1-ubyte"."""
         for dataset, entry in self.root.items():
-            for file in entry.idx_files():
+            for file in entry.idx_files() if isinstance(entry, Idx) else []:
                 if file.sha256 == sha256:
                     yield f"{dataset}'s {file.name}"
 

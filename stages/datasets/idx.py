@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 from torchvision.datasets.mnist import read_sn3_pascalvincent_tensor
 
-from stages.datasets.catalog import Entry, IdxFile
+from stages.datasets.catalog import Idx, IdxFile
 from stages.datasets.split import Split
 from stages.errors import UserError
 
 
-def read_split(folder: Path, entry: Entry, split: Literal["train", "test"]) -> Split:
+def read_split(folder: Path, entry: Idx, split: Literal["train", "test"]) -> Split:
     """Read the images and labels of one split of a dataset from `folder`.
 
     Raises UserError if a file is missing or damaged, if images and labels differ in number, if a shape is not the

@@ -1,4 +1,4 @@
-"""Resizing and holding out, in ways that give the same bytes on every machine."""
+"""Resizing, parting and holding out, in ways that give the same bytes on every machine."""
 
 import hashlib
 
@@ -36,11 +36,30 @@ def hold_out(split: Split, size: int, classes: list[str]) -> tuple[Split, Split]
                 f"preprocess.validation_size is {size}, which takes {share} of the {count} training images of the "
                 f"class {name}: at least one must stay"
             )
-    held = torch.zeros(len(split.labels), dtype=torch.bool)
-    for label, share in enumerate(shares):
-        members = (split.labels == label).nonzero().flatten().tolist()
-        held[sorted(members, key=_lot)[:share]] = True
+    held = _drawn(split.labels, shares)
     return Split(split.images[~held], split.labels[~held]), Split(split.images[held], split.labels[held])
+
+
+def part(labels: Tensor, test_share: float, classes: list[str]) -> tuple[Tensor, Tensor]:
+    """Return the positions of what is for training and what for testing, with the same share of each class.
+
+    labels: uint8 [N]. Raises UserError if a class would not be in both.
+    """
+    counts = torch.bincount(labels, minlength=len(classes)).tolist()
+    shares = apportion(round(test_share * len(labels)), counts)
+    for name, count, share in zip(classes, counts, shares, strict=True):
+        if not 0 < share < count:
+            raise UserError(
+                f"the class {name} has {count} of {len(labels)} examples, and test_share {test_share} puts {share} of "
+                "them into the test set: at least one must be in it, and one remain for training"
+            )
+    held, order = _drawn(labels, shares), shuffled(len(labels))
+    return order[~held[order]], order[held[order]]
+
+
+def shuffled(n: int) -> Tensor:
+    """Return the positions 0 ... n - 1 in an order drawn by lot: one's own data often come sorted by class."""
+    return torch.tensor(sorted(range(n), key=_lot), dtype=torch.int64)
 
 
 def apportion(seats: int, counts: list[int]) -> list[int]:
@@ -51,6 +70,15 @@ def apportion(seats: int, counts: list[int]) -> list[int]:
     for i in by_remainder[: seats - sum(shares)]:
         shares[i] += 1
     return shares
+
+
+def _drawn(labels: Tensor, shares: list[int]) -> Tensor:
+    """Draw so many of each class: bool [N]."""
+    drawn = torch.zeros(len(labels), dtype=torch.bool)
+    for label, share in enumerate(shares):
+        members = (labels == label).nonzero().flatten().tolist()
+        drawn[sorted(members, key=_lot)[:share]] = True
+    return drawn
 
 
 def _lot(position: int) -> bytes:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from stages.datasets import bundled
-from stages.datasets.catalog import Catalog, Entry, IdxFile
+from stages.datasets.catalog import Catalog, Idx, IdxFile
 from stages.datasets.transfer import FailedError, MissingError, UnreachableError, download
 from stages.errors import UserError
 
@@ -67,7 +67,7 @@ def _first(source: Source, file: IdxFile, catalog: Catalog) -> bytes:
         return source.get(file.name, file, catalog)
 
 
-def sources_of(dataset: str, entry: Entry, mirror: str | None, downloads: Path) -> list[Source]:
+def sources_of(dataset: str, entry: Idx, mirror: str | None, downloads: Path) -> list[Source]:
     """List the sources of a dataset in the order they are tried; `mirror` is DATASET_MIRROR.
 
     What comes from the web is kept in the folder `downloads`. Raises UserError if `mirror` is of an unknown kind.

@@ -61,9 +61,9 @@ def read(data: bytes, name: str, dataset: str, size: tuple[int, int], invert: bo
 
 def picture(data: bytes, name: str, dataset: str, size: tuple[int, int], invert: bool | None = None) -> Picture:
     """Turn the bytes of a PNG or a JPEG into an image of `size` (H, W). Raises UserError."""
-    if not data:
-        raise UserError(f"{name} is empty: a picture is wanted")
-    return fit(_grey(data, name), name, RULES.get(dataset, OTHERWISE), size, invert)
+    if size[0] == 1:
+        raise UserError(f"{name} is a picture, but {dataset} has rows of {size[1]} values: ask with numbers")
+    return fit(decode(data, name), name, RULES.get(dataset, OTHERWISE), size, invert)
 
 
 def fit(grey: Image.Image, name: str, rule: Rule, size: tuple[int, int], invert: bool | None = None) -> Picture:
@@ -102,8 +102,10 @@ def _array(data: bytes, name: str, size: tuple[int, int]) -> Pixels:
     return images
 
 
-def _grey(data: bytes, name: str) -> Image.Image:
-    """Decode one PNG or JPEG to grey: turned as its camera was held, without transparency."""
+def decode(data: bytes, name: str) -> Image.Image:
+    """Decode one PNG or JPEG to grey: turned as its camera was held, without transparency. Raises UserError."""
+    if not data:
+        raise UserError(f"{name} is empty: a picture is wanted")
     try:
         with warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning):
             picture = Image.open(io.BytesIO(data), formats=("PNG", "JPEG"))

@@ -33,6 +33,18 @@ def test_an_unknown_dataset_is_answered_with_those_there_are():
         load(PATH).entry("mnits")
 
 
+OTTO = """
+otto:
+  title: Otto
+  format: table
+  path: otto.csv
+  sha256: e68be3c53d8f65d63bf24863e2ae2fb7c66bdbe72499a27e9bd1978a2bfb6977
+  classes: [Class_1, Class_2]
+  image: [1, 93]
+  ignore: [id]
+  label: target
+  test_share: 0.2
+"""
 FAULTS = {
     "misspelt key": (
         "  licence: MIT",
@@ -68,6 +80,27 @@ FAULTS = {
         "bundled: keras",
         "digits.bundled is 'keras', but it should be 'sklearn'",
     ),
+    "another format": (
+        "mnist:\n  title: MNIST\n",
+        "mnist:\n  title: MNIST\n  format: tabel\n",
+        "mnist.format is 'tabel', but it should be one of 'idx', 'table', 'folder'",
+    ),
+    "a table's missing key": ("  ignore: [id]\n  label: target\n", "", "otto.label is missing"),
+    "a table's misspelt key": (
+        "  ignore: [id]",
+        "  ignored: [id]",
+        "otto.ignored is an unknown key; allowed here: title, .*, path, sha256, label, ignore, test_share",
+    ),
+    "a table's impossible share": (
+        "test_share: 0.2",
+        "test_share: 1.5",
+        "otto.test_share is 1.5, but it should be less",
+    ),
+    "a table's key of files": (
+        "  ignore: [id]",
+        "  mirrors: []",
+        "otto.mirrors is an unknown key; allowed here: title",
+    ),
     "a hyphen in a name": ("\nmnist:", "\nm-nist:", "m-nist.* should match pattern"),
 }
 
@@ -76,7 +109,9 @@ FAULTS = {
 def test_a_fault_is_named(tmp_path, fault):
     before, after, message = FAULTS[fault]
     path = tmp_path / "catalog.yaml"
-    text = PATH.read_text()
+    text = PATH.read_text() + OTTO
+    path.write_text(text)
+    load(path)
     assert before in text
     path.write_text(text.replace(before, after, 1))
     with pytest.raises(UserError, match=message) as caught:

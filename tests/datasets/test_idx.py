@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from stages.datasets.bundled import encode_idx
-from stages.datasets.catalog import Entry
+from stages.datasets.catalog import Idx
 from stages.datasets.idx import read, read_split
 from stages.errors import UserError
 
-ENTRY = Entry.model_validate(
+ENTRY = Idx.model_validate(
     {
         "title": "toy",
         "classes": ["cat", "dog", "owl"],

@@ -28,7 +28,7 @@ from stages.files import read_json, sha256, write_text
 from stages.params import RUNS, Params, Training
 from stages.provenance import changed_since, checked_out, experiments, git_tags, lock_tags
 from stages.results import charts
-from stages.results.page import COLORS
+from stages.results.style import COLORS
 
 UNAVAILABLE = 3  # exit code
 

@@ -157,7 +157,7 @@ def _templates(path: Path, image: tuple[int, ...]) -> npt.NDArray[np.float64] | 
     """Read the first seed's weights [K, H, W] of a model that is one layer and sees images large enough to look at."""
     with safe_open(path, framework="numpy") as file:
         layers = [file.get_slice(name) for name in file.keys() if len(file.get_slice(name).get_shape()) == 3]  # noqa: SIM118
-        if len(layers) != 1 or min(image) < weights.SMALLEST:
+        if len(layers) != 1 or not weights.drawable(layers[0].get_shape()[1], image):
             return None
         first: npt.NDArray[np.float64] = layers[0][0].astype(np.float64)
         return first.reshape(-1, *image)

@@ -44,6 +44,8 @@ STYLE: dict[Any, Any] = {
 SPLITS = {"train": "--", "validation": ":", "test": "-"}  # the line of each split; test is drawn last, on top
 METADATA = dict.fromkeys(["Creator", "Date", "Format", "Type"])  # none of them
 
+MOST_CLASSES = 50  # of a confusion matrix that can still be read
+
 P = ParamSpec("P")
 T = TypeVar("T")
 

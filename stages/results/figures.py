@@ -28,10 +28,11 @@ def _drawn(dataset: Dataset, run: Run) -> Iterator[tuple[str, bytes, pd.DataFram
     color, classes, bins = COLORS[run.name], dataset.summary["classes"], tables.reliability_of(run)
     svgs = {
         "curves": (charts.learning_curves(run.history, color), tables.by_split(run)),
-        "confusion": (charts.confusion_matrix(run.confusion, classes, color), run.confusion),
-        "confusion_share": (charts.confusion_matrix(run.confusion, classes, color, percent=True), tables.shares(run)),
         "reliability": (charts.reliability(bins, color), bins),
     }
+    if len(classes) <= charts.MOST_CLASSES:
+        for kind, percent in (("confusion", False), ("confusion_share", True)):
+            svgs[kind] = charts.confusion_matrix(run.confusion, classes, color, percent), tables.shares(run)
     for kind, (figure, table) in svgs.items():
         yield f"{kind}.svg", charts.to_svg(figure).encode(), table
     if run.templates is not None:

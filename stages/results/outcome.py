@@ -1,7 +1,6 @@
 """What came out of the pipeline, gathered for those who show it."""
 
 import math
-import statistics
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,10 +28,17 @@ class Run:
     templates: npt.NDArray[np.float64] | None = None  # softmax regression's weights [K, H, W], of the first seed
 
     @property
-    def diverged(self) -> bool:
-        """Whether training ended with a mean loss above log K, that of knowing nothing about K classes."""
+    def diverged(self) -> str:
+        """Which seeds ended training with a loss above log K, that of knowing nothing about K classes, in words.
+
+        Empty for none. Each seed is judged by itself: a mean over ten would hide one.
+        """
         last = self.history[self.history["epoch"] == self.history["epoch"].max()]
-        return statistics.fmean(last["train_loss"].tolist()) > math.log(len(self.classes))
+        seeds = last["seed"][last["train_loss"] > math.log(len(self.classes))].tolist()
+        if not seeds:
+            return ""
+        which = "" if len(seeds) == len(last) else f" with seed {', '.join(map(str, seeds))}"
+        return f"diverged{which}: the loss ended above that of knowing nothing"
 
 
 @dataclass(frozen=True)

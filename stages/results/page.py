@@ -63,6 +63,7 @@ def _render(template: str, datasets: list[Dataset], params: Params, shown: Shown
         colors=COLORS,
         curves=learning_curves,
         matrix=confusion_matrix,
+        most_classes=charts.MOST_CLASSES,
         reliability=reliability,
         pictures=weights.pictures,
         published=[row for row in published.FIGURES if row.dataset in [dataset.name for dataset in datasets]],

@@ -1,10 +1,18 @@
 """What softmax regression looks for: the weights of each class as a picture of the size of an image."""
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 SMALLEST = 4  # pixels a side: what is lower or narrower, say a row of a table, is no picture
+MOST = 2**17  # weights of all classes: more would make the page too large to send
+
+
+def drawable(classes: int, image: tuple[int, ...]) -> bool:
+    """Whether weights of so many classes for images of this size make pictures, and not too many."""
+    return min(image) >= SMALLEST and classes * math.prod(image) <= MOST
 
 
 def pictures(templates: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:

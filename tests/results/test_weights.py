@@ -15,6 +15,13 @@ def test_sign_is_colour_and_size_is_saturation_on_one_scale():
     assert (red, green, blue) == (205, 155, 155)
 
 
+def test_rows_of_a_table_and_too_many_weights_are_not_drawn():
+    assert weights.drawable(10, (28, 28))
+    assert weights.drawable(9, (4, 4))
+    assert not weights.drawable(9, (1, 93))
+    assert not weights.drawable(256, (28, 28))
+
+
 def test_no_weights_are_white():
     assert (weights.pictures(np.zeros((3, 4, 4))) == 255).all()
 

@@ -59,6 +59,7 @@ PUBLISHER = "samebits.publisher"  # host:process:seconds since 1970 of who write
 MODEL = "samebits.model_id"  # of the LoggedModel of a run
 PARENT = "mlflow.parentRunId"
 ABANDONED = 3600.0  # seconds after which an unfinished run of another machine has no publisher any more
+CONNECTED = 8.0  # seconds that a database, which eight may ask at once, has for a first connection
 LOCKED = 60.0  # seconds to wait for another publisher, or for SQLite
 WEIGHTS = "model.safetensors"
 SECRETS = ("USERNAME", "PASSWORD", "TOKEN")
@@ -204,7 +205,8 @@ def _in_a_sentence(uri: str) -> Iterator[None]:
 def _open(uri: str) -> "Store":
     if _is_server(uri) or _file(uri):
         return Store(uri)
-    _within(_request_seconds(), lambda: create_engine(uri).connect().close())  # MLflow tries for a minute
+    engine = create_engine(uri)  # loads the driver, which is not what is timed
+    _within(CONNECTED, lambda: engine.connect().close())  # MLflow itself tries for a minute
     with FileLock(root() / "mlflow.db.lock", timeout=LOCKED):  # two first uses of a database collide
         return Store(uri)
 
@@ -459,7 +461,8 @@ def _reason(error: Exception, uri: str) -> str:
     if isinstance(error, Timeout):
         return f"is in use: another publisher has held {error.lock_file} for {LOCKED:.0f} s"
     if isinstance(error, TimeoutError) or "timed out" in text:
-        return "does not answer; MLFLOW_HTTP_REQUEST_TIMEOUT sets how many seconds each request may take"
+        timeout = "; MLFLOW_HTTP_REQUEST_TIMEOUT sets how many seconds each request may take" if _is_server(uri) else ""
+        return f"does not answer{timeout}"
     if code in ("401", "403"):
         names = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
         return f"refuses the user (error {code}): set {names}"

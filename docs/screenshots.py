@@ -28,7 +28,7 @@ SETTLE = 3  # seconds for a chart's animation
 
 
 def main() -> None:
-    """Start both servers, let Chromium look at them, save what it sees, stop everything."""
+    """Start both servers, let Chromium look at them and at the report, save what it sees, stop everything."""
     IMAGES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, browser() as page:
         page.look(*SIZE)
@@ -37,6 +37,7 @@ def main() -> None:
             mlflow(page, address)
         with server("serve", "mnist", "--port", "0") as address:
             drawing(page, address)
+        report(page)
 
 
 def mlflow(page: Page, address: str) -> None:
@@ -66,6 +67,14 @@ def drawing(page: Page, address: str) -> None:
     page.mouse(*[(x + side * right, y + side * down) for right, down in between(SEVEN)])
     page.wait("!empty && !asking && document.querySelector('#classes .best') != null")
     save(page, "drawing")
+
+
+def report(page: Page) -> None:
+    """The report: how one dataset's runs learned and what they confuse; what softmax regression looks for."""
+    open_page(page, Path("reports/index.html").absolute().as_uri(), "document.querySelector('footer') != null")
+    for name, heading in (("report", "Learning curves"), ("templates", "What softmax regression looks for")):
+        page.js(f"[...document.querySelectorAll('h3')].find(h => h.innerText == '{heading}').scrollIntoView()")
+        save(page, name)
 
 
 def between(corners: list[tuple[float, float]], steps: int = 8) -> list[tuple[float, float]]:

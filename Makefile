@@ -35,7 +35,7 @@ repro: venv
 	@echo "look at reports/index.html; compare the runs with: make ui"
 
 test: venv
-	python -m pytest --numprocesses 2 --dist loadfile
+	python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder  # or the longest, one test alone, comes last
 
 check: venv
 	ruff check .

@@ -16,7 +16,7 @@ from filelock import FileLock
 from mlflow import MlflowClient
 
 from stages import tracking, ui
-from tests.conftest import environment
+from tests.conftest import ROOT, environment
 from tests.finished import empty_store, runs
 
 SECRET = "ann:s3cret@"
@@ -479,7 +479,7 @@ def test_an_address_is_shown_without_its_secrets(uri, printed):
 def test_mlflow_starts_quiet_and_alone():
     """In a new process: no telemetry, no hints, and a user's own timeout stays."""
     code = "import os, stages.tracking as t, mlflow.telemetry as m; print(m.get_telemetry_client())"
-    own = environment(MLFLOW_HTTP_REQUEST_TIMEOUT="77", PYTHONPATH=os.pathsep.join(sys.path))
+    own = environment(MLFLOW_HTTP_REQUEST_TIMEOUT="77", PYTHONPATH=str(ROOT))
     own = {name: value for name, value in own.items() if not name.startswith("MLFLOW_DISABLE")}
     code += "; print(*[os.environ[name] for name in t.PATIENCE])"
     done = subprocess.run([sys.executable, "-c", code], env=own, capture_output=True, text=True)

@@ -79,6 +79,13 @@ def ratio(x: Tensor, polynomials: tuple[tuple[float, ...], tuple[float, ...]]) -
     return top.div_(bottom)
 
 
+def root(x: Tensor) -> Tensor:
+    """Square root of a CPU tensor, correctly rounded: numpy's. torch's own goes through a vector library that is not,
+    and that picks its code, and so its last bits, by the processor.
+    """
+    return torch.from_numpy(np.sqrt(x.numpy()))
+
+
 def normal(shape: Sequence[int], std: float, seed: int, tag: str) -> Tensor:
     """Normal with mean 0, float64 [*shape] filled in row-major order: the quantile of a uniform draw, times std.
 
@@ -89,7 +96,7 @@ def normal(shape: Sequence[int], std: float, seed: int, tag: str) -> Tensor:
     j = (draws(math.prod(shape), seed, tag) >> np.uint64(12)).astype(np.int64)
     p = torch.from_numpy(2 * j + 1).double().mul_(2.0**-53)
     q = p - 0.5
-    r = log(torch.minimum(p, 1.0 - p)).neg_().sqrt_()
+    r = root(log(torch.minimum(p, 1.0 - p)).neg_())
     outer = torch.where(r <= 5.0, ratio(r - 1.6, SIDE), ratio(r - 5.0, TAIL))
     x = torch.where(q.abs() <= 0.425, q * ratio(0.180625 - q * q, CENTRE), torch.where(q < 0, -outer, outer))
     return x.mul_(std).reshape(*shape)

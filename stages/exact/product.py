@@ -153,7 +153,7 @@ def bytewise(x: Tensor, pixels: Tensor, bits: int, grid: Magic) -> Tensor:
     shared = s > 1 and pixels.stride(0) == 0
     centred = pixels[:1].bitwise_xor(128).expand(pixels.shape) if shared else pixels.bitwise_xor(128)
     for part, left, right in zip(parts.unbind(), cut.unbind(), centred.view(torch.int8).unbind(), strict=True):
-        torch._int_mm(left.view(count * n, k), right, out=part)
+        int8(left.view(count * n, k), right, part)
     joined = (PLACES[:, :count] @ parts.double().view(s, count, n * m)).view(s, n, m)
     joined += snap(x, grid).div_(step).sum(-1, keepdim=True).mul_(128.0)  # the pixels were less 128
     return joined.mul_(step)
@@ -163,13 +163,35 @@ OFFSETS = [int("80" * count or "0", 16) for count in range(7)]  # make each byte
 PLACES = torch.tensor([[2.0 ** (8 * i) for i in range(7)]], dtype=torch.float64)
 
 
+def int8(left: Tensor, right: Tensor, out: Tensor) -> Tensor:
+    """left [m, k] @ right [k, n] of int8, written to out, int32 [m, n]."""
+    if left.shape[1] == 1:  # torch up to 2.11 leaves `out` as it was where k = 1 and the strides of `right` are (1, 1)
+        return torch.mul(left.int(), right.int(), out=out)
+    return torch._int_mm(left, right, out=out)
+
+
 @cache
 def trusted() -> bool:
-    """Whether int8 products exist and are exact here: without VNNI, oneDNN's saturate 16-bit partial sums."""
-    low = torch.full((64, 64), -128, dtype=torch.int8)
-    mixed = torch.arange(64 * 64).mul(2654435761).bitwise_right_shift(7).to(torch.int8).view(64, 64)
-    pairs = [(x, y) for x in (low, mixed, ~low) for y in (low, mixed, mixed.T, ~low)]
+    """Whether int8 products exist and are exact here: without VNNI, oneDNN's saturate 16-bit partial sums.
+
+    Large entries, in a long shape and in short ones, with the right operand in either layout.
+    """
+    low = torch.full((64 * 64,), -128, dtype=torch.int8)
+    mixed = torch.arange(64 * 64).mul(2654435761).bitwise_right_shift(7).to(torch.int8)
+    shapes = [(64, 64, 64), *((m, k, n) for m in (1, 3) for k in (1, 2, 17) for n in (1, 2, 17))]
     try:
-        return all(torch.equal(torch._int_mm(x, y), (x.double() @ y.double()).int()) for x, y in pairs)
+        return all(
+            multiplied(x[: m * k].view(m, k), right)
+            for m, k, n in shapes
+            for x in (low, mixed, ~low)
+            for y in (low, mixed, ~low)
+            for right in (y[: k * n].view(k, n), y[: k * n].view(n, k).T)
+        )
     except (AttributeError, RuntimeError):
         return False
+
+
+def multiplied(x: Tensor, y: Tensor) -> bool:
+    """Whether `int8` writes x @ y over what was there before: at that place a result that is not written shows."""
+    junk = torch.full((x.shape[0], y.shape[1]), 0x5A5A5A5A, dtype=torch.int32)
+    return torch.equal(int8(x, y, junk), (x.double() @ y.double()).int())

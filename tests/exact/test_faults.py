@@ -1,6 +1,6 @@
 """Each fault, planted, must be caught by the check named beside it: tests without this could be asleep."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -128,19 +128,49 @@ def test_fault_is_caught(
         check()
 
 
-def saturating(a: Tensor, b: Tensor) -> Tensor:
+def saturating(a: Tensor, b: Tensor, out: Tensor) -> Tensor:
     """An int8 product as on processors without VNNI: pairs of products saturate at 16 bits (columns 1 mod 2)."""
     x, y = (a.double() + 128), b.double()
-    pairs = sum((x[:, i::2, None] * y[None, i::2]) for i in range(2))
+    pairs = sum((x[:, i::2, None] * y[None, i::2][:, : x[:, i::2].shape[1]]) for i in range(2) if x[:, i::2].numel())
     assert isinstance(pairs, Tensor)
-    return (pairs.clamp(-(2**15), 2**15 - 1).sum(1) - 128 * y.sum(0)).int()
+    return out.copy_((pairs.clamp(-(2**15), 2**15 - 1).sum(1) - 128 * y.sum(0)).int())
 
 
+def unwritten(a: Tensor, b: Tensor, out: Tensor) -> Tensor:
+    """An int8 product as torch up to 2.11 makes it: nothing is written where there is one term in a certain layout."""
+    return out if b.shape[0] == 1 and b.stride() == (1, 1) else out.copy_((a.double() @ b.double()).int())
+
+
+@pytest.fixture
+def forgetful() -> Iterator[None]:
+    """`trusted` looks anew, now and afterwards."""
+    product.trusted.cache_clear()
+    yield
+    product.trusted.cache_clear()
+
+
+@pytest.mark.usefixtures("forgetful")
 def test_saturating_int8_products_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "_int_mm", saturating)
+    assert not product.trusted()
+    test_product.check_worst(512, "ir")  # and the float64 product takes over
+
+
+def one_term() -> None:
+    """Products of one term beside pixels."""
+    for a in (torch.tensor([[3], [200]], dtype=torch.uint8), torch.tensor([[7]], dtype=torch.uint8)):
+        for n in (1, 2, 17):
+            b = torch.linspace(-2.0, 3.0, n, dtype=torch.float64)
+            for right in (b[None], b[:, None].T):
+                assert torch.equal(product.product(a, right), a.double() * right)
+
+
+@pytest.mark.usefixtures("forgetful")
+def test_an_int8_product_that_is_not_written_is_never_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "_int_mm", unwritten)
+    assert product.trusted()
+    one_term()
+    monkeypatch.setattr(product, "int8", unwritten)  # as if nobody had known of it
     product.trusted.cache_clear()
-    try:
-        assert not product.trusted()
-        test_product.check_worst(512, "ir")  # and the float64 product takes over
-    finally:
-        product.trusted.cache_clear()
+    assert not product.trusted()
+    one_term()

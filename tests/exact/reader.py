@@ -1,0 +1,189 @@
+"""A reader of source code that finds what is not on the list of proven operations; `python -m tests.exact.reader PATH`.
+
+No types are inferred, so the reader goes by names. Whatever is reached through torch, numpy or math must be on the list
+by its full name; whatever is reached through anything else, `x.name`, must be on it as soon as a tensor or an array has
+an attribute of that name, whether it is called or passed on. What the project defines itself is no operation: it is
+read where it is defined.
+"""
+
+import ast
+import builtins
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from tests.exact import operations
+
+LIBRARIES = {"torch", "numpy", "math"}
+METHODS = {name for kind in (torch.Tensor, np.ndarray) for name in dir(kind)}
+SYMBOLS = {
+    ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.FloorDiv: "//", ast.Mod: "%", ast.Pow: "**",
+    ast.MatMult: "@", ast.BitAnd: "&", ast.BitOr: "|", ast.BitXor: "^", ast.LShift: "<<", ast.RShift: ">>",
+    ast.USub: "negative", ast.UAdd: "positive", ast.Invert: "~",
+}  # fmt: skip
+BY_A_NUMBER = "division by a number: a GPU multiplies by its rounded reciprocal; divide by a tensor"
+Found = Iterator[tuple[int, str]]  # line, what is wrong there
+
+
+def unproven(path: Path) -> list[str]:
+    """`file:line: what` for everything in a Python file, or in those of a folder, that is not on the list."""
+    files = sorted(path.rglob("*.py")) if path.is_dir() else [path]
+    return [f"{file.name}:{line}: {what}" for file in files for line, what in read(file.read_text())]
+
+
+def read(source: str) -> list[tuple[int, str]]:
+    """(line, what) for everything in a source text that is not on the list, and what to use."""
+    tree = ast.parse(source)
+    names = Names(tree)
+    return sorted({finding for node in ast.walk(tree) for finding in _look(node, names)})
+
+
+class Names:
+    """What the names of a module stand for."""
+
+    def __init__(self, tree: ast.AST) -> None:
+        self.libraries: dict[str, tuple[str, ...]] = {}  # name: the libraries' full names that it may stand for
+        self.own: set[str] = {"self", "cls", "ctx", "ops"}  # hold what the project defines; `ops` is an arithmetic
+        self.bare: set[str] = set()  # defined in this module or imported from the project
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    full = alias.name if alias.asname else alias.name.partition(".")[0]
+                    self._library(alias.asname or full, full)
+            elif isinstance(node, ast.ImportFrom):
+                for alias in node.names:
+                    self._imported(node, alias)
+            elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+                self.bare.add(node.name)
+        for node in ast.walk(tree):  # library = torch if ... else np
+            if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.IfExp):
+                ways = [self.full(way) for way in (node.value.body, node.value.orelse)]
+                if all(ways):
+                    for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                        if isinstance(target, ast.Name):
+                            self.libraries[target.id] = tuple(name for way in ways for name in way)
+
+    def _library(self, name: str, full: str) -> None:
+        if full.partition(".")[0] in LIBRARIES:
+            self.libraries[name] = (full,)
+        else:
+            self.own.add(name)  # a module that is allowed as a whole, json say
+
+    def _imported(self, node: ast.ImportFrom, alias: ast.alias) -> None:
+        name, module = alias.asname or alias.name, node.module or ""
+        if node.level or module.partition(".")[0] in operations.PROJECT:
+            self.own.add(name)
+            self.bare.add(name)
+        else:
+            self._library(name, f"{module}.{alias.name}")
+
+    def full(self, node: ast.AST) -> tuple[str, ...]:
+        """Return the full names that an expression, nn.functional say, may stand for; () if nothing of a library."""
+        if isinstance(node, ast.Name):
+            return self.libraries.get(node.id, ())
+        if isinstance(node, ast.Attribute):
+            return tuple(f"{name}.{node.attr}" for name in self.full(node.value))
+        return ()
+
+    def holds_own(self, node: ast.AST) -> bool:
+        """Whether an attribute of `node` is the project's: self.weight, F.linear, self.ops.exp."""
+        if isinstance(node, ast.Attribute):
+            return node.attr in self.own and self.holds_own(node.value)
+        return isinstance(node, ast.Name) and node.id in self.own
+
+
+def _look(node: ast.AST, names: Names) -> Found:
+    """Hold one node against the list."""
+    line = getattr(node, "lineno", 0)
+    if isinstance(node, ast.Attribute):
+        yield from ((line, what) for what in _attribute(node, names))
+    elif isinstance(node, ast.ImportFrom) and not node.level:
+        yield from ((line, what) for alias in node.names for what in _import(node.module or "", alias.name))
+    elif isinstance(node, ast.Import):
+        yield from ((line, what) for alias in node.names for what in _module(alias.name))
+    elif isinstance(node, ast.BinOp | ast.AugAssign | ast.UnaryOp):
+        yield from ((line, what) for what in _operator(node))
+    elif isinstance(node, ast.Call):
+        yield from ((line, what) for what in _call(node, names))
+
+
+def _attribute(node: ast.Attribute, names: Names) -> Iterator[str]:
+    full = names.full(node)
+    yield from (_refusal(name) for name in full if not _listed(name))
+    name = f".{node.attr}"
+    if not full and node.attr in METHODS and name not in operations.NAMES and not names.holds_own(node.value):
+        yield _refusal(name)
+
+
+def _listed(name: str) -> bool:
+    """Whether a full name is on the list, or is a module of what is, as torch.nn."""
+    return name in operations.NAMES or any(known.startswith(f"{name}.") for known in operations.NAMES)
+
+
+def _import(module: str, name: str) -> Iterator[str]:
+    if module.partition(".")[0] in LIBRARIES:
+        if not _listed(f"{module}.{name}"):
+            yield _refusal(f"{module}.{name}")
+    else:
+        yield from _module(module)
+
+
+def _module(name: str) -> Iterator[str]:
+    if name.partition(".")[0] not in LIBRARIES | operations.PROJECT | operations.MODULES:
+        yield f"import of {name}: not on the list of modules"
+
+
+def _operator(node: ast.BinOp | ast.AugAssign | ast.UnaryOp) -> Iterator[str]:
+    symbol = SYMBOLS.get(type(node.op))  # `not` has none, and computes nothing
+    if symbol == "**":
+        if not (isinstance(node, ast.BinOp) and isinstance(node.left, ast.Constant) and node.left.value == 2):
+            yield _refusal(symbol)  # a power of two is exact
+    elif symbol and symbol not in operations.NAMES:
+        yield _refusal(symbol)
+    elif (isinstance(node, ast.BinOp) and symbol == "/" and _number(node.right) and not _number(node.left)) or (
+        isinstance(node, ast.AugAssign) and symbol == "/" and _number(node.value)
+    ):
+        yield BY_A_NUMBER
+
+
+def _call(node: ast.Call, names: Names) -> Iterator[str]:
+    function = node.func
+    if isinstance(function, ast.Name):
+        if function.id in dir(builtins) and function.id not in names.bare | operations.BUILTINS:
+            yield _refusal(f"{function.id}()")
+        return
+    if not isinstance(function, ast.Attribute):
+        return
+    library = bool(names.full(function))
+    if not library and (function.attr not in METHODS or names.holds_own(function.value)):
+        return
+    for keyword in node.keywords:
+        if keyword.arg not in operations.KEYWORDS:
+            yield f"{keyword.arg}= of {function.attr}: not on the list of keywords"
+    if function.attr in ("div", "div_") and any(_number(argument) for argument in node.args):
+        yield BY_A_NUMBER
+
+
+def _number(node: ast.expr) -> bool:
+    """Whether an expression is a literal number, perhaps signed or combined."""
+    if isinstance(node, ast.BinOp):
+        return _number(node.left) and _number(node.right)
+    if isinstance(node, ast.UnaryOp):
+        return _number(node.operand)
+    return isinstance(node, ast.Constant) and isinstance(node.value, int | float)
+
+
+def _refusal(name: str) -> str:
+    """What is wrong with a name, and what to use."""
+    plain = name if name in operations.INSTEAD else name.rpartition(".")[2].rstrip("_")
+    advice = operations.INSTEAD.get(plain, "what is on it, or prove this one: tests/exact/operations.py says how")
+    return f"{name}: not on the list of proven operations; use {advice}"
+
+
+if __name__ == "__main__":
+    lines = [line for name in sys.argv[1:] for line in unproven(Path(name))]
+    print("\n".join(lines))
+    sys.exit(bool(lines))

@@ -1,0 +1,136 @@
+"""Exact arithmetic is made of proven operations alone: by its source, and by what torch really calls."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from stages import exact
+from stages.exact import product
+from stages.learning import arithmetic, concise, initial, scratch
+from tests.conftest import ROOT
+from tests.exact import operations, reader, small
+
+LEARNING = sorted((ROOT / "stages" / "learning").glob("*.py"))
+FILES = [ROOT / "stages" / "exact", *(file for file in LEARNING if file.name != "float32.py")]  # which is the control
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_the_source_uses_nothing_else(file):
+    assert reader.unproven(file) == []
+
+
+def test_the_control_would_not_pass():
+    assert len(reader.unproven(ROOT / "stages" / "learning" / "float32.py")) > 10
+
+
+START = "import math\nimport numpy as np\nimport torch\nfrom torch import Tensor, nn\nfrom stages import exact\n"
+
+
+@pytest.mark.parametrize("line", [
+    # the fault that was found, in each form
+    "x.sqrt_()", "x.sqrt()", "torch.sqrt(x)", "y = map(torch.sqrt, xs)", "f = x.sqrt", "x ** 0.5", "x **= 0.5",
+    "from torch import sqrt", "torch.Tensor.sqrt(x)", "getattr(x, 'sqrt')()", "r = torch if t else np\nr.cbrt(x)",
+    "from torch.special import log1p as mul", "import torch.special as s\ns.log1p(x)",
+    # fused, unequal or unordered sums
+    "x.add_(y, alpha=2)", "torch.addcmul(a, b, c)", "torch.lerp(a, b, c)", "torch.addmm(a, b, c)", "x.mean()",
+    "torch._foreach_add_(a, b)", "x.cumsum(0)", "x.prod()", "x.index_add_(0, i, y)", "torch.einsum('ij->i', x)",
+    "y = sum(xs)", "x.scatter_(0, i, y, reduce='add')", "np.add(x, y, where=m)", "x.var(correction=0)", "x.norm()",
+    # what a library computes in its own way
+    "x.exp()", "torch.log(x)", "np.exp(x)", "math.exp(x)", "math.pow(x, 2)", "x.softmax(-1)", "x.tanh_()", "pow(x, y)",
+    "nn.functional.softmax(x)", "nn.GELU()", "from scipy.special import expit", "import random", "x.reciprocal()",
+    "torch.linalg.norm(x)", "np.linalg.inv(x)", "np.sum(x)", "x.dot(y)", "x.floor_divide_(y)", "math.log(2)",
+    # chance
+    "torch.randn(3)", "np.random.default_rng(0)", "x.normal_()", "nn.Dropout()",
+    # fewer digits, other compilers
+    "x.float()", "x.half()", "x.to(torch.float32)", "torch.compile(f)", "torch.set_flush_denormal(True)",
+    "torch.backends.cuda.matmul.allow_tf32 = True", "torch.optim.SGD(p, fused=True)", "np.float32(x)",
+    # a GPU multiplies by the rounded reciprocal
+    "x / 255", "x /= 255.0", "x.div_(255.0)", "x.div_(-(2 * 3))",
+])  # fmt: skip
+def test_whatever_else_is_noticed(line):
+    found = reader.read(START + line)
+    assert found, line
+
+
+def test_the_refusal_says_what_to_use():
+    [(line, what)] = reader.read("def f(x):\n    return x.sqrt_()")
+    assert (line, what) == (
+        2,
+        ".sqrt_: not on the list of proven operations; use numpy's, as exact.random.root does: torch's on a CPU is not "
+        "correctly rounded",
+    )
+
+
+@pytest.mark.parametrize("line", [
+    "exact.softmax(z)", "y = x / torch.tensor(255.0)", "z = 2.0**-e", "self.weight.mul_(y).add_(z)", "a = 1 / 3",
+    "import json\njson.dumps([])", "y = not x", "E = ops.exp(Z)", "s = np.sqrt(x)",
+])  # fmt: skip
+def test_the_list_and_the_projects_own_are_not(line):
+    assert not reader.read(START + line)
+
+
+class Calls(TorchDispatchMode):
+    """The names of the kernels that torch calls, and divisions by a number of Python's that is no power of two."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+        self.by_a_number: list[str] = []
+
+    def __torch_dispatch__(self, kernel: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = str(kernel.overloadpacket).removeprefix("aten.")
+        self.names.add(name)
+        if name.startswith("div") and not isinstance(args[1], torch.Tensor) and math.frexp(args[1])[0] != 0.5:
+            self.by_a_number.append(f"{kernel} of {args[1]}")
+        return kernel(*args, **(kwargs or {}))
+
+
+PIXELS, LABELS = (x[:60] for x in small.data())
+
+
+def learn() -> None:
+    """A step of each kind of learner on exact arithmetic, two seeds side by side."""
+    ops = arithmetic.arithmetic("exact")
+    X, y = PIXELS.view(60, 14, 14).expand(2, 60, 14, 14), LABELS.expand(2, 60)
+    for std, hidden in ((0.01, []), (None, [20])):
+        layers = initial.weights([196, *hidden, 10], std, [0, 1])
+        learners = [concise.Concise(ops, concise.network(ops, layers), 0.1, 0.5)]
+        if not hidden:
+            learners.append(scratch.Scratch(ops, *layers[0], 0.1, 0.5))
+        for learner in learners:
+            learner.step(X, y)
+            learner.step(X, y)
+
+
+def use() -> None:
+    """What the package offers, small and large, on every route."""
+    x, long = exact.normal((4, 5), 1.0, 0, "x"), exact.uniform((300, 200), 0, "y", 1)
+    extreme = exact.normal((5, 3), 1.0, 0, "z") * 1e-300
+    for f in (exact.softmax, exact.log_softmax, exact.exp2, exact.sum):
+        f(x), f(long)
+    exact.log(x * x), exact.log(long * long), exact.exp(long - 1.0), exact.digest({"x": x})
+    exact.matmul(x, extreme), exact.matmul(x[None], extreme[None])
+    exact.check(3, (3, 4)), exact.permutation(9, 0, "p")
+    product.trusted.__wrapped__()
+    weight = x.clone().requires_grad_()
+    exact.cross_entropy(exact.matmul(x.mT, weight), torch.arange(5), "none").sum().backward()
+    exact.SGD([weight], 0.1, 0.9, 0.1).step()
+
+
+@pytest.mark.parametrize("run", [learn, use])
+def test_torch_calls_nothing_else(run):
+    with Calls() as calls:
+        run()
+    assert calls.names <= operations.KERNELS
+    assert calls.by_a_number == []
+    assert len(calls.names) > 30
+
+
+def test_a_call_by_another_name_is_noticed(monkeypatch):
+    monkeypatch.setattr(exact.random, "root", lambda x: x.sqrt())
+    with Calls() as calls:
+        exact.normal((3,), 1.0, 0, "x")
+    assert calls.names - operations.KERNELS == {"sqrt"}

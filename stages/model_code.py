@@ -2,6 +2,7 @@
 
 import ast
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 
 HERE = Path(__file__).parent.parent  # the folder that holds stages/
@@ -15,16 +16,17 @@ def copy(module: str, folder: Path) -> None:
         shutil.copyfile(file, copied)
 
 
-def files(module: str) -> list[Path]:
+def files(module: str, without: Collection[str] = (), here: Path = HERE) -> list[Path]:
     """Return the files of `module` and of what it imports of this project, directly or not.
 
-    A string that is a module's name counts as an import, for it is what importlib is given.
+    A string that is a module's name counts as an import, for it is what importlib is given. Modules in `without` are
+    left out, and what they alone import. `here` is the folder that holds stages/.
     """
     found: dict[Path, None] = {}
     waiting = [module]
     while waiting:
         name = waiting.pop()
-        if (file := _file(name)) and file not in found:
+        if name not in without and (file := _file(name, here)) and file not in found:
             found[file] = None
             waiting += [_parent(name), *_imported(ast.parse(file.read_bytes()), _package(name, file))]
     return sorted(found)
@@ -44,11 +46,11 @@ def _imported(tree: ast.Module, package: str) -> list[str]:
     return names
 
 
-def _file(name: str) -> Path | None:
+def _file(name: str, here: Path) -> Path | None:
     """The file of a module, if this project has it."""
     if not name.startswith("stages") or not name.replace(".", "").isidentifier():
         return None
-    path = HERE / name.replace(".", "/")
+    path = here / name.replace(".", "/")
     return next((file for file in (path / "__init__.py", path.with_name(f"{path.name}.py")) if file.is_file()), None)
 
 

@@ -25,6 +25,7 @@ from stages import params as parameters
 from stages import tracking
 from stages.command import UserError, command
 from stages.files import read_json, sha256, write_text
+from stages.learning.description import describe
 from stages.params import RUNS, Params, Training
 from stages.provenance import changed_since, checked_out, experiments, git_tags, lock_tags
 from stages.results import charts
@@ -190,8 +191,6 @@ def _seeds(history: pd.DataFrame, results: Any) -> dict[int, dict[str, dict[int,
 
 def weights(path: Path, data: Path) -> tracking.Weights | None:
     """Return what a model that MLflow can load is made of; None if the file does not say what it is."""
-    from stages.learning.load import describe  # torch: a second, not for those who only want a message
-
     try:
         known = describe(path)
     except UserError:

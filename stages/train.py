@@ -20,8 +20,8 @@ from stages.exact import Refused
 from stages.files import sha256, whole, write_csv, write_json
 from stages.learning import device
 from stages.learning.arithmetic import Arithmetic, arithmetic
+from stages.learning.description import KEY, Description
 from stages.learning.initial import Layer, weights
-from stages.learning.load import KEY, Description
 from stages.learning.training import Learner, fit
 from stages.params import Params, Training
 

@@ -64,6 +64,32 @@ def test_a_second_repro_runs_nothing(repro):
     assert "Running stage" not in dvc("repro", cwd=repro).stdout
 
 
+def stale(folder):
+    """The stages whose dependencies changed."""
+    return set(json.loads(dvc("status", "--json", cwd=folder).stdout)) - {"report"}
+
+
+@pytest.mark.parametrize(
+    ("file", "wanted"),
+    [
+        ("learning/scratch.py", {"train-scratch@digits", "evaluate@digits"}),
+        ("learning/concise.py", {"train-concise@digits-concise", "train-concise@digits-mlp", "evaluate@digits"}),
+        ("datasets/catalog.py", {"download@digits", "preprocess@digits"}),
+        ("command.py", set()),
+        ("params.py", {"preprocess@digits", "train-scratch@digits", "train-concise@digits-concise",
+                       "train-concise@digits-mlp", "evaluate@digits"}),
+    ],
+)  # fmt: skip
+def test_a_docstring_runs_again_what_it_may_concern_and_no_more(repro, file, wanted):
+    path = repro / "stages" / file
+    before = path.read_text()
+    path.write_text(before.replace('"""', '"""Indeed. ', 1))
+    try:
+        assert stale(repro) == wanted
+    finally:
+        path.write_text(before)
+
+
 def test_published_runs_are_there_once(repro):
     said = run(sys.executable, "-m", "stages.publish", cwd=repro).stdout
     assert said.count("already there") == 3

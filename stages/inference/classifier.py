@@ -11,7 +11,8 @@ from stages.errors import UserError
 from stages.exact import NonFinite
 from stages.learning import device
 from stages.learning.arithmetic import arithmetic
-from stages.learning.load import Description, describe, load_models
+from stages.learning.description import Description, describe
+from stages.learning.load import load_models
 
 BATCH = 4096  # images at a time: memory, never the bits
 

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from stages.errors import UserError
 from stages.inference.choose import choose
 from stages.inference.classifier import Classifier
-from stages.learning.load import KEY
+from stages.learning.description import KEY
 from tests.conftest import ROOT, environment
 from tests.trained import digits
 

@@ -5,8 +5,9 @@ from safetensors.torch import save
 from stages.errors import UserError
 from stages.learning.arithmetic import arithmetic
 from stages.learning.concise import network
+from stages.learning.description import Description, describe
 from stages.learning.initial import weights
-from stages.learning.load import Description, describe, load_models
+from stages.learning.load import load_models
 from stages.train import write_model
 
 CPU = torch.device("cpu")

@@ -24,10 +24,8 @@ sys.meta_path.insert(0, Poor())
 for room in sys.argv[1:]:
     __import__(room)
 """
-ROOMS = [
-    *("stages.exact", "stages.learning.concise", "stages.learning.device", "stages.learning.float32"),
-    *("stages.learning.load", "stages.learning.scratch", "stages.learning.shared_start", "stages.learning.training"),
-]
+LEARNING = ("concise", "description", "device", "float32", "load", "scratch", "shared_start", "training")
+ROOMS = ["stages.exact", *(f"stages.learning.{name}" for name in LEARNING)]
 
 
 def poor(*modules):

@@ -23,7 +23,7 @@ from stages.results.metrics import Measured, confusion, per_class
 def main(dataset: str) -> None:
     """Evaluate the runs scratch, concise and mlp of DATASET, then publish them to MLflow as far as it answers."""
     params, where, data = load(), device.chosen(), Path("data/processed") / dataset
-    ops, names = arithmetic(params.arithmetic), load_summary(data).classes
+    ops, names = arithmetic(params.arithmetic, where), load_summary(data).classes
     splits = {name: load_split(data, name, where) for name in ("train", "test", "validation")}
     verdict = shared_start(ops, splits["train"], params.scratch, len(names), f"{dataset} shared start")
     fitted_on, held = calibration.held(splits)

@@ -37,7 +37,7 @@ def train(run: str, build: Build, params: Params, data: Path, out: Path, log: Pa
     threads, seconds, versions. Raises UserError when the data are missing or a loss stops being finite.
     """
     started, where = time.perf_counter(), device.chosen()
-    block, ops, summary = params.training(run), arithmetic(params.arithmetic), load_summary(data)
+    block, ops, summary = params.training(run), arithmetic(params.arithmetic, where), load_summary(data)
     splits = _splits(data, where)
     height, width = summary.image
     widths = [height * width, *block.hidden, len(summary.classes)]

@@ -1,7 +1,6 @@
 """What exact arithmetic refuses, and how the refusal says where."""
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
@@ -64,25 +63,3 @@ def room(terms: int, operands: str = "rr", what: str = "a product") -> int:
             f"leave {left}, {each} for each real operand; at least {LEAST} are needed"
         )
     return each
-
-
-def check(batch: int, widths: Sequence[int], device: torch.device | str = "cpu") -> None:
-    """Refuse, before training, a batch, layer widths (inputs first, classes last) or a device that is not exact."""
-    for name, count in (("batch", batch), *(("width", width) for width in widths)):
-        if count < 1:
-            raise Refused(f"{name} {count}: must be at least 1")
-        room(count, what=f"a product over a {name} of {count}")
-    if widths and widths[-1] > CLASSES:
-        raise Refused(
-            f"{widths[-1]} classes: a row of softmax sums integers up to 2^40, and 40 + "
-            f"{ceil_log2(widths[-1])} bits exceed {SIGNIFICAND}; at most {CLASSES} classes"
-        )
-    able(device)
-
-
-def able(device: torch.device | str) -> None:
-    """Refuse a device or a process whose float64 is not IEEE 754's."""
-    if torch.device(device).type == "mps":
-        raise Refused("device mps has no float64, and exact arithmetic is float64; use cpu or cuda")
-    if not bool(torch.tensor(math.ldexp(1.0, -1073), dtype=torch.float64).mul(0.5) > 0):
-        raise Refused("denormals are flushed to zero here: call torch.set_flush_denormal(False)")

@@ -5,7 +5,8 @@ from torch import Tensor, nn
 
 from . import functional as F
 from .functional import Reduction
-from .guard import NonFinite, able, room
+from .guard import NonFinite, room
+from .machine import able
 from .random import normal, uniform
 
 

@@ -39,7 +39,7 @@ class Classifier:
             seed = seeds[0] if seed is None else seed
             if seed not in seeds:
                 raise UserError(f"{path} has no seed {seed}: it was trained with {', '.join(map(str, seeds))}")
-            ops = arithmetic(description.arithmetic)  # type: ignore[arg-type]  # any other is a KeyError
+            ops = arithmetic(description.arithmetic, where)  # type: ignore[arg-type]  # any other is a KeyError
             network = load_models(path, ops, where)[seeds.index(seed)]
             _require_fit(network, description)
         except (LookupError, RuntimeError, TypeError, ValueError):

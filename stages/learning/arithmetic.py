@@ -7,6 +7,9 @@ from typing import Any, Literal, Protocol, cast
 import torch
 from torch import Tensor, nn
 
+from stages.errors import UserError
+from stages.exact import Refused
+
 
 class Arithmetic(Protocol):
     """What stages.exact and stages.learning.float32 both offer, under torch's names and with torch's meaning."""
@@ -22,10 +25,21 @@ class Arithmetic(Protocol):
     log: Callable[[Tensor], Tensor]
     softmax: Callable[[Tensor], Tensor]
     cross_entropy: Callable[..., Tensor]
+    able: Callable[[torch.device | str], None]
     check: Callable[[int, list[int], torch.device], None]
 
 
-def arithmetic(name: Literal["exact", "float32"]) -> Arithmetic:
-    """Return the module that does the arithmetic."""
-    module = {"exact": "stages.exact", "float32": "stages.learning.float32"}[name]
-    return cast(Arithmetic, importlib.import_module(module))
+MODULES = {"exact": "stages.exact", "float32": "stages.learning.float32"}
+
+
+def arithmetic(name: Literal["exact", "float32"], where: torch.device | str = "cpu") -> Arithmetic:
+    """Return the module that does the arithmetic.
+
+    Raises UserError if it cannot keep its word on this machine, or on the device `where`.
+    """
+    module = cast(Arithmetic, importlib.import_module(MODULES[name]))
+    try:
+        module.able(where)
+    except Refused as error:
+        raise UserError(f"arithmetic {name} cannot be done here: {error}") from None
+    return module

@@ -16,6 +16,7 @@ __all__ = [
     "CrossEntropyLoss",
     "Linear",
     "ReLU",
+    "able",
     "check",
     "cross_entropy",
     "dtype",
@@ -52,6 +53,10 @@ def cross_entropy(logits: Tensor, labels: Tensor, reduction: Literal["none", "me
         return F.cross_entropy(logits, labels, reduction=reduction)
     losses = F.cross_entropy(logits.flatten(0, -2), labels.flatten(), reduction="none").view(labels.shape)
     return losses if reduction == "none" else losses.mean(-1)
+
+
+def able(device: torch.device | str) -> None:
+    """Refuse no machine: each has a float32 of its own."""
 
 
 def check(batch: int, widths: list[int], device: torch.device) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import fmean
+from typing import cast
 
 import pandas as pd
 import torch
@@ -18,14 +19,14 @@ from torch.nn import functional as F
 
 from stages import exact
 from stages.learning import scratch
-from stages.learning.arithmetic import Arithmetic, arithmetic
+from stages.learning.arithmetic import Arithmetic
 from stages.learning.concise import Concise, network
 from stages.learning.initial import Layer, weights
 from stages.results import printed
 from stages.results.outcome import Dataset, Run
 from stages.results.printed import Digits, Example
 
-OPS = arithmetic("exact")
+OPS = cast(Arithmetic, exact)
 MINUS = "\N{MINUS SIGN}"
 FLOAT32 = 2e-6  # how far a figure that the notes trained in float32 may be from the exact one
 ROUNDED = 2.4e-7  # the same for one that took a few float32 operations: 2 units in the last place

@@ -61,12 +61,12 @@ KERNELS = {
     "add", "add_", "sub", "sub_", "rsub", "mul", "mul_", "div", "div_", "neg", "neg_", "abs", "round", "clamp",
     "clamp_min", "relu", "threshold_backward", "maximum", "minimum", "frexp", "where", "eq", "ne", "lt", "le", "gt",
     "ge", "bitwise_and", "bitwise_or", "bitwise_not", "bitwise_xor", "bitwise_xor_", "bitwise_right_shift",
-    "__lshift__", "__rshift__", "__xor__", "__ixor__", "_to_copy", "sum", "amax", "amin", "aminmax", "max", "min", "any",
-    "all", "argmax", "equal", "mm", "bmm", "_int_mm", "view", "_unsafe_view", "_reshape_alias", "reshape", "expand",
-    "unsqueeze", "squeeze", "permute", "transpose", "t", "unbind", "split", "slice", "select", "alias", "clone",
-    "copy_", "fill_", "gather", "scatter_", "index", "index_select", "detach", "lift_fresh", "empty", "empty_like",
-    "new_zeros", "full", "full_like", "zeros", "zeros_like", "ones_like", "arange", "scalar_tensor", "stack", "cat",
-    "one_hot", "_local_scalar_dense", "isfinite",
+    "__lshift__", "__rshift__", "__xor__", "__ixor__", "_to_copy", "sum", "amax", "amin", "aminmax", "max", "min",
+    "any", "all", "argmax", "equal", "mm", "bmm", "_int_mm", "view", "_unsafe_view", "_reshape_alias", "reshape",
+    "expand", "unsqueeze", "squeeze", "permute", "transpose", "t", "unbind", "split", "slice", "select", "alias",
+    "clone", "copy_", "fill_", "gather", "scatter_", "index", "index_select", "detach", "lift_fresh", "empty",
+    "empty_like", "new_zeros", "full", "full_like", "zeros", "zeros_like", "ones_like", "arange", "scalar_tensor",
+    "stack", "cat", "one_hot", "_local_scalar_dense", "isfinite",
 }  # fmt: skip
 
 NAMES = OPERATIONS | DESCRIPTIONS | PYTHON

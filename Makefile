@@ -2,6 +2,8 @@
 # make repro   the real thing: whatever params.yaml names, from archive to report
 # make test    the tests            make check   lint, format, types
 # make verify  does the committed dvc.lock come out bit for bit here? (DATASETS=digits: in a minute, without network)
+# make machines  the same bits on emulated processors: four kinds of x86-64 and 64-bit Arm (needs qemu-user-static)
+# make versions  the same bits on several versions of torch: the oldest that is allowed, 2.11, the locked one
 # make gate    is any result worse than the committed reference? make reference renews it (docs/gate.md)
 # make ui      the runs in MLflow   make bench   what an epoch costs
 # make promote the best run of each dataset becomes its champion in MLflow's registry (DATASETS=mnist: only its)
@@ -16,7 +18,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/.venv
 
-.PHONY: demo repro test check verify gate reference outputs ui promote serve bench claims lock clean venv install
+.PHONY: demo repro test check verify machines versions gate reference outputs ui promote serve bench claims lock clean venv install
 
 demo: venv
 	rm -rf .demo
@@ -44,6 +46,12 @@ check: venv
 
 verify: venv
 	@python -m stages.verify $(DATASETS)
+
+machines: venv
+	@python -m stages.machines $(KIND:%=--kind %)
+
+versions:
+	$(PYTHON) tests/versions.py
 
 gate: outputs
 	@python -m stages.gate $(DATASETS) $(GATE)
@@ -73,6 +81,7 @@ serve: venv
 
 bench: venv
 	python -m benchmarks.epoch
+	python -m benchmarks.busy
 
 # dvc.lock also holds the results of digits, which params.yaml does not name: anyone can verify those in a minute.
 claims: venv
@@ -86,7 +95,7 @@ lock:
 	    --upgrade --output-file requirements.lock
 
 clean:
-	rm -rf .venv .demo dvc_plots .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .demo .machines .versions dvc_plots .pytest_cache .mypy_cache .ruff_cache
 	find stages tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # By content, not by time: switching branches back and forth must not cost a set-up.

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from stages import exact
-from tests.exact import golden, small
+from stages.machines import golden
+from tests.exact import small
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 

@@ -8,7 +8,8 @@ import torch
 
 from stages import exact
 from stages.exact import elementary
-from tests.exact import golden, oracle
+from stages.machines import golden
+from tests.exact import oracle
 
 LN2 = Decimal("0.693147180559945309417232121458176568075500134360255254120680009493")
 

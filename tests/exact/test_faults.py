@@ -10,7 +10,8 @@ from torch import Tensor
 
 from stages.exact import elementary, functional, grid, product, random
 from stages.exact.guard import room
-from tests.exact import golden, test_elementary, test_product, test_random, test_training
+from stages.machines import golden
+from tests.exact import test_elementary, test_product, test_random, test_training
 
 
 def one_bit_more(terms: int, operands: str) -> int:

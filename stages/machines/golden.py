@@ -1,6 +1,7 @@
 """Hashes of each operation over a million inputs made from integers, and the values they must have."""
 
 import hashlib
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -28,7 +29,7 @@ def digest(x: Tensor) -> str:
     return hashlib.sha256(raw.astype(raw.dtype.newbyteorder("<")).tobytes()).hexdigest()[:16]
 
 
-COMPUTE = {
+COMPUTE: dict[str, Callable[[], Tensor]] = {
     "exp2": lambda: exact.exp2(fractions(MILLION, "t") * 128 - 100),
     "exp2 wide": lambda: exact.exp2(fractions(MILLION, "t") * 2300 - 1150),
     "log": lambda: exact.log(spread(MILLION, "x")),

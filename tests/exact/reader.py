@@ -58,13 +58,16 @@ class Names:
                     self._imported(node, alias)
             elif isinstance(node, ast.FunctionDef | ast.ClassDef):
                 self.bare.add(node.name)
-        for node in ast.walk(tree):  # library = torch if ... else np
-            if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.IfExp):
-                ways = [self.full(way) for way in (node.value.body, node.value.orelse)]
-                if all(ways):
-                    for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
-                        if isinstance(target, ast.Name):
-                            self.libraries[target.id] = tuple(name for way in ways for name in way)
+        for node in ast.walk(tree):
+            for name, value in _bindings(node):
+                if full := self._ways(value):  # library = torch if ... else np
+                    self.libraries[name] = full
+
+    def _ways(self, value: ast.AST) -> tuple[str, ...]:
+        """The full names that a name bound to `value` may stand for."""
+        if isinstance(value, ast.IfExp):
+            return self._ways(value.body) + self._ways(value.orelse)
+        return self.full(value)
 
     def _library(self, name: str, full: str) -> None:
         if full.partition(".")[0] in LIBRARIES:
@@ -93,6 +96,25 @@ class Names:
         if isinstance(node, ast.Attribute):
             return node.attr in self.own and self.holds_own(node.value)
         return isinstance(node, ast.Name) and node.id in self.own
+
+
+def _bindings(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
+    """(name, value) where a node gives a value a name: y = x, y: T = x, a, b = x, y, (y := x), def f(y=x)."""
+    pairs: list[tuple[ast.AST, ast.AST]] = []
+    if isinstance(node, ast.Assign):
+        pairs = [(target, node.value) for target in node.targets]
+    elif isinstance(node, ast.AnnAssign | ast.NamedExpr) and node.value:
+        pairs = [(node.target, node.value)]
+    elif isinstance(node, ast.arguments):
+        places = [*node.posonlyargs, *node.args]
+        defaults = [*zip(places[len(places) - len(node.defaults) :], node.defaults, strict=True)]
+        defaults += [pair for pair in zip(node.kwonlyargs, node.kw_defaults, strict=True) if pair[1]]
+        yield from ((argument.arg, value) for argument, value in defaults)
+    for target, value in pairs:
+        if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+            yield from ((t.id, v) for t, v in zip(target.elts, value.elts, strict=False) if isinstance(t, ast.Name))
+        elif isinstance(target, ast.Name):
+            yield target.id, value
 
 
 def _look(node: ast.AST, names: Names) -> Found:

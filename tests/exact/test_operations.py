@@ -33,6 +33,9 @@ START = "import math\nimport numpy as np\nimport torch\nfrom torch import Tensor
     # the fault that was found, in each form
     "x.sqrt_()", "x.sqrt()", "torch.sqrt(x)", "y = map(torch.sqrt, xs)", "f = x.sqrt", "x ** 0.5", "x **= 0.5",
     "from torch import sqrt", "torch.Tensor.sqrt(x)", "getattr(x, 'sqrt')()", "r = torch if t else np\nr.cbrt(x)",
+    "t = torch\nt.cdist(x, y)", "a, t = 1, torch\nt.cdist(x, y)", "(t := torch).cdist(x, y)\nt.cdist(x, y)",
+    "def f(x, t=torch):\n    return t.cdist(x, x)", "t: Any = torch.special\nt.erfcx(x)", "torch.ops.aten.exp(x)",
+    "x.__pow__(0.5)", "from torch import *", "from torch import Tensor as T\nT.sqrt(x)", "import numpy as n\nn.cbrt(x)",
     "from torch.special import log1p as mul", "import torch.special as s\ns.log1p(x)",
     # fused, unequal or unordered sums
     "x.add_(y, alpha=2)", "torch.addcmul(a, b, c)", "torch.lerp(a, b, c)", "torch.addmm(a, b, c)", "x.mean()",

@@ -14,6 +14,7 @@
 # Every target first sets up .venv from requirements.lock, with uv where it is installed, else with pip.
 # TORCH=cpu takes the small CPU build of torch (README.md, "Set-up").
 
+SHELL := /bin/bash
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/.venv
@@ -25,7 +26,7 @@ demo: venv
 	mkdir -p .demo/.dvc .demo/data
 	cp -R dvc.yaml .dvcignore requirements.lock stages .demo
 	cp data/catalog.yaml .demo/data
-	sed 's/^\[core\]/&\n    no_scm = true/' .dvc/config > .demo/.dvc/config
+	awk '{ print } /^\[core\]/ { print "    no_scm = true" }' .dvc/config > .demo/.dvc/config
 	sed 's/^datasets:.*/datasets: [digits]/; /^mlp:/,$$ { s/lr: .*/lr: 0.1/; s/epochs: .*/epochs: 40/ }' params.yaml \
 	    > .demo/params.yaml  # so few images make few steps: the network needs more epochs and longer strides
 	cd .demo && dvc repro

@@ -297,4 +297,4 @@ def test_the_real_training_with_another_constant(tmp_path):
     )
     assert found, done.stdout + done.stderr
     assert 0 < float(found[1]) < 1e-6
-    assert "it had another stages/learning\n" in done.stderr
+    assert "it had another stages/learning/scratch.py\n" in done.stderr

@@ -71,7 +71,8 @@ def environment(torch: str, beside: list[str]) -> Path:
         pip = ["uv", "pip", "install", "--python", python, *(["--torch-backend", "cpu"] if SMALL else [])]
     done = subprocess.run([*pip, *packages], capture_output=True, text=True)
     if done.returncode:
-        reason = done.stderr.strip().rpartition("\n")[2] or f"the installer ended with {done.returncode}"
+        last = done.stderr.strip().rpartition("\n")[2].partition(": ")[2]  # after "ERROR" or "cause"
+        reason = last or f"the installer ended with {done.returncode}"
         raise Missing(f"torch {torch} cannot be had for Python {sys.version.split()[0]} here: {reason}")
     installed.write_text(content)
     return python

@@ -21,10 +21,10 @@ ULP = math.ldexp(1.0, -52)
 SUMS = torch.tensor([
     [1.0, ULP * 0.5, 1.0], [1.0 + ULP, ULP * 0.5, 1.0 + 2.0 * ULP],
     [-1.0, ULP * -0.5, -1.0], [-1.0 - ULP, ULP * -0.5, -1.0 - 2.0 * ULP],
-], dtype=torch.float64).mT  # fmt: skip
+], dtype=torch.float64, device="cpu").mT  # fmt: skip
 PRODUCTS = torch.tensor([
     [math.ldexp(1.0, -1022), 0.5, math.ldexp(1.0, -1023)], [math.ldexp(1.0, -1074), math.ldexp(1.0, 1023), 2 * ULP],
-], dtype=torch.float64).mT  # fmt: skip
+], dtype=torch.float64, device="cpu").mT  # fmt: skip
 
 
 def check(batch: int, widths: Sequence[int], device: torch.device | str = "cpu") -> None:

@@ -160,13 +160,13 @@ def bytewise(x: Tensor, pixels: Tensor, bits: int, grid: Magic) -> Tensor:
 
 
 OFFSETS = [int("80" * count or "0", 16) for count in range(7)]  # make each byte of the significand its digit + 128
-PLACES = torch.tensor([[2.0 ** (8 * i) for i in range(7)]], dtype=torch.float64)
+PLACES = torch.tensor([[2.0 ** (8 * i) for i in range(7)]], dtype=torch.float64, device="cpu")
 
 
 def int8(left: Tensor, right: Tensor, out: Tensor) -> Tensor:
     """left [m, k] @ right [k, n] of int8, written to out, int32 [m, n]."""
-    if left.shape[1] == 1:  # torch up to 2.11 leaves `out` as it was where k = 1 and the strides of `right` are (1, 1)
-        return torch.mul(left.int(), right.int(), out=out)
+    if 1 in (*left.shape, right.shape[1]):  # torch up to 2.11 leaves `out` as it was for some strides of an axis of one
+        return out.copy_(left.double() @ right.double())
     return torch._int_mm(left, right, out=out)
 
 

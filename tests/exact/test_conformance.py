@@ -384,8 +384,8 @@ def test_int8_products_in_every_layout_over_junk():
         a, b = whole_numbers(m, k, 128, torch.int8, "a"), whole_numbers(k, n, 128, torch.int8, "b")
         true = multiplied(a, b).int()
         for _ in threads():
-            for y in layouts_of(b):
-                assert same(PRODUCTS["torch._int_mm"](a, y), true), (m, k, n, y.stride())
+            for x, y in every(with_any_stride(a), [v for laid in layouts_of(b) for v in with_any_stride(laid)]):
+                assert same(PRODUCTS["torch._int_mm"](x, y), true), (m, k, n, x.stride(), y.stride())
 
 
 def test_int8_products_of_the_largest_numbers():
@@ -395,6 +395,12 @@ def test_int8_products_of_the_largest_numbers():
             x, y = torch.full((3, k), a, dtype=torch.int8), torch.full((k, 2), b, dtype=torch.int8)
             for right in layouts_of(y):
                 assert product.int8(x, right, junk((3, 2), x.int())).unique().tolist() == [k * a * b]
+
+
+def with_any_stride(x: Tensor) -> list[Tensor]:
+    """A matrix, and itself again with the strides that an axis of one may have, for nothing lies there."""
+    strides = every(*((step, 0, 1) if n == 1 else (step,) for n, step in zip(x.shape, x.stride(), strict=True)))
+    return [x.as_strided(x.shape, stride, x.storage_offset()) for stride in strides]
 
 
 def whole_numbers(rows: int, columns: int, top: int, dtype: torch.dtype, tag: str) -> Tensor:

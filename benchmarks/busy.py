@@ -6,6 +6,7 @@ then with a busy loop on each core, and each round gives one ratio.
 """
 
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -39,8 +40,9 @@ Times = dict[str, list[float]]  # by way, one for each round
 def steps() -> None:
     """Print the median ms of a step, exact, for each number of seeds."""
     block, ops = load().mlp, arithmetic("exact")
-    images = torch.arange(max(SEEDS) * block.batch_size * 784).remainder(256).to(torch.uint8).view(-1, 64, 28, 28)
-    labels = torch.arange(images.shape[0] * block.batch_size).remainder(10).view(images.shape[:2])
+    shape = (max(SEEDS), block.batch_size)
+    images = torch.arange(math.prod(shape) * 784).remainder(256).to(torch.uint8).view(*shape, 28, 28)
+    labels = torch.arange(math.prod(shape)).remainder(10).view(shape)
     costs = []
     for seeds in SEEDS:
         layers = weights([784, *block.hidden, 10], block.init_std, range(seeds))

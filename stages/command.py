@@ -15,7 +15,7 @@ import typer
 
 from stages.errors import UserError
 
-__all__ = ["UserError", "command"]
+__all__ = ["UserError", "command", "note"]
 
 REASONS = {
     errno.ENOSPC: "the disk is full",
@@ -34,6 +34,11 @@ def command(function: Callable[..., None]) -> None:
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(_guarded(function))
     app()
+
+
+def note(text: str) -> None:
+    """Say something beside the verdict, which alone goes to stdout."""
+    print(f"note: {text}", file=sys.stderr, flush=True)
 
 
 def _guarded(function: Callable[..., None]) -> Callable[..., None]:

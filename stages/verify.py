@@ -17,7 +17,7 @@ import typer
 from ruamel.yaml import YAML
 
 from stages import lock
-from stages.command import UserError, command
+from stages.command import UserError, command, note
 from stages.download import DOWNLOADS, RAW
 from stages.lock import Lock
 from stages.schema import read_yaml
@@ -186,11 +186,6 @@ def cache() -> Path:
     """Return the folder of the checkout's DVC cache."""
     line = [sys.executable, "-m", "dvc", "cache", "dir"]
     return Path(subprocess.run(line, capture_output=True, text=True).stdout.strip() or ".dvc/cache")
-
-
-def note(text: str) -> None:
-    """Say something beside the verdict, which alone goes to stdout."""
-    print(f"note: {text}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

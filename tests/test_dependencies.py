@@ -40,7 +40,7 @@ def faults(stage, here=ROOT):
     module = re.fullmatch(r"python -m (\S+).*", stage["cmd"])[1]
     code, paths = needed(module, here), [dep for dep in stage["deps"] if dep.startswith("stages")]
     missing = [path for path in code if not any(Path(path).is_relative_to(dep) for dep in paths)]
-    idle = [dep for dep in paths if not set(files(dep, here)) <= code | {dep} or dep not in code | folders(code)]
+    idle = [dep for dep in paths if not set(files(dep, here)) <= code or dep not in code | folders(code)]
     return sorted(missing), sorted(idle)
 
 
@@ -54,8 +54,8 @@ def folders(paths):
     return {parent.as_posix() for path in paths for parent in Path(path).parents}
 
 
-def pipeline(here=ROOT):
-    return read_yaml(here / "dvc.yaml")["stages"]
+def pipeline():
+    return read_yaml(ROOT / "dvc.yaml")["stages"]
 
 
 @pytest.mark.parametrize("name", pipeline())

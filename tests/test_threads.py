@@ -10,14 +10,14 @@ from tests.conftest import ROOT, run
 SPIN = "import stages, os; print(os.environ.get('GOMP_SPINCOUNT'), os.environ.get('OMP_WAIT_POLICY'))"
 
 
-def spin(**environ):
-    plain = {"GOMP_SPINCOUNT": "", "OMP_WAIT_POLICY": "", **environ}
-    script = "import os\n" + "".join(f"os.environ.pop('{k}', 0)\n" for k, v in plain.items() if not v) + SPIN
-    return run(sys.executable, "-c", script, cwd=ROOT, **plain).stdout.split()
+def python(script, **environ):
+    """Run a script with no settings of waiting threads but these."""
+    unset = ["env", "-u", "GOMP_SPINCOUNT", "-u", "OMP_WAIT_POLICY"]
+    return run(*unset, *(f"{k}={v}" for k, v in environ.items()), sys.executable, "-c", script, cwd=ROOT)
 
 
 def test_threads_spin_for_a_short_time():
-    assert spin() == ["1000", "None"]
+    assert python(SPIN).stdout.split() == ["1000", "None"]
 
 
 @pytest.mark.parametrize(
@@ -28,17 +28,15 @@ def test_threads_spin_for_a_short_time():
     ],
 )
 def test_the_users_setting_wins(environ, seen):
-    assert spin(**environ) == seen
+    assert python(SPIN, **environ).stdout.split() == seen
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="torch brings GNU's OpenMP along on Linux alone")
 @pytest.mark.parametrize("module", ["stages.check", "stages.learning.device", "stages.exact"])
 def test_the_library_reads_it_when_torch_loads_it(module):
-    said = run(sys.executable, "-c", f"import {module}", cwd=ROOT, OMP_DISPLAY_ENV="verbose", GOMP_SPINCOUNT="77")
-    assert "GOMP_SPINCOUNT = '77'" in said.stderr
-    script = f"import os; os.environ.pop('GOMP_SPINCOUNT', 0); os.environ.pop('OMP_WAIT_POLICY', 0); import {module}"
-    said = run(sys.executable, "-c", script, cwd=ROOT, OMP_DISPLAY_ENV="verbose").stderr
-    assert "GOMP_SPINCOUNT = '1000'" in said
+    script = f"import {module}"
+    assert "GOMP_SPINCOUNT = '77'" in python(script, OMP_DISPLAY_ENV="verbose", GOMP_SPINCOUNT="77").stderr
+    assert "GOMP_SPINCOUNT = '1000'" in python(script, OMP_DISPLAY_ENV="verbose").stderr
 
 
 FLUSHED = "import runpy, sys, torch; torch.set_flush_denormal(True); module = sys.argv.pop(1); "

@@ -1,12 +1,11 @@
 """Do other kinds of processor compute the same bits? `make machines` runs the witness on each and compares."""
 
-import sys
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Annotated
 
 import typer
 
-from stages.command import UserError, command
+from stages.command import UserError, command, note
 from stages.machines import compare, kinds
 from stages.machines.kinds import Kind, Witness
 
@@ -49,11 +48,6 @@ def ask(chosen: list[Kind]) -> tuple[list[Witness], list[str]]:
             pool.shutdown(cancel_futures=True)
             raise
     return [found[kind.name] for kind in chosen if kind.name in found], failures
-
-
-def note(text: str) -> None:
-    """Say something beside the verdict, which alone goes to stdout."""
-    print(f"note: {text}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -16,13 +16,14 @@ from filelock import FileLock
 from packaging.requirements import Requirement
 
 from stages.errors import UserError
+from stages.model_code import HERE as ROOT
 
 DEBIAN = ("python3", "libgomp1", "libstdc++6", "zlib1g", "libblas3")  # what torch and numpy are linked to
 TORCH = ("torch==2.9.1", "torchvision==0.24.1")  # small, without CUDA; and so another version than the locked one
 PROJECT = "samebits (pyproject.toml)"  # who asks for a package, as requirements.lock has it
 WITHOUT = ("dvc", "mlflow", "sqlalchemy", "triton", "nvidia-", "cuda-")  # the witness does without these
 TAGS = tuple(f"manylinux_2_{minor}_aarch64" for minor in range(28, 16, -1))
-LOCK = Path(__file__).parent.parent.parent / "requirements.lock"
+LOCK = ROOT / "requirements.lock"
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from stages.errors import UserError
 from stages.machines import arm
+from stages.model_code import HERE as ROOT
 
 HERE, ARM = "this", "arm64"
 EMULATED = ("Nehalem", "Haswell", "Skylake-Client", "EPYC")  # or any other that qemu knows: -cpu help lists them
 ALL = (HERE, *EMULATED, ARM)
-ROOT = Path(__file__).parent.parent.parent
 # Settings that choose instructions, which an emulated processor may lack
 CHOOSERS = ("OPENBLAS_", "MKL_", "ATEN_", "ONEDNN_", "DNNL_", "NPY_")
 

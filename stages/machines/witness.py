@@ -21,8 +21,8 @@ from stages.errors import UserError
 from stages.exact.random import draws
 from stages.files import sha256
 from stages.machines import golden
+from stages.model_code import HERE as ROOT
 
-ROOT = Path(__file__).parent.parent.parent
 PARAMS = """
 datasets: [digits]
 arithmetic: {arithmetic}

@@ -15,8 +15,8 @@ ELEMENTWISE = {
     ".abs", ".round", "torch.round", ".clip", "torch.maximum", "torch.minimum", "numpy.sqrt",
     "torch.frexp", "numpy.frexp", "torch.where", "numpy.where", "torch.isfinite", "numpy.isfinite",
 }  # fmt: skip
-# Whole numbers, which wrap around at 64 bits. // and % are of Python's: no kernel of theirs is on the list below.
-INTEGER = {"&", "|", "^", "~", "<<", ">>", "//", "%", ".bitwise_xor", ".bitwise_xor_", ".bitwise_right_shift"}
+# Whole numbers, which wrap around at 64 bits.
+INTEGER = {"&", "|", "^", "~", "<<", ">>", ".bitwise_xor", ".bitwise_xor_", ".bitwise_right_shift"}
 # From one type to another that holds the value.
 CONVERSIONS = {".double", ".long", ".int", ".astype", ".to"}
 # Of numbers whose every partial sum is exact, which is what grids are for; or of an order-free kind.
@@ -32,7 +32,11 @@ MOVES = {
     "numpy.arange",
 }  # fmt: skip
 GRADIENTS = {"torch.nn.ReLU", "torch.autograd.Function", ".backward"}
-NUMBERS = {"math.fsum", "math.sqrt", "math.frexp", "math.ldexp", "math.isqrt", "math.prod", "math.isfinite"}
+# Python's own; no kernel of // and % is on the list below.
+NUMBERS = {
+    "//", "%", "math.fsum", "math.sqrt", "math.frexp", "math.ldexp", "math.isqrt", "math.prod",
+    "math.isfinite",
+}  # fmt: skip
 
 GROUPS = {
     "elementwise": ELEMENTWISE, "integer": INTEGER, "conversions": CONVERSIONS, "reductions": REDUCTIONS,

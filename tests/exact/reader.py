@@ -160,14 +160,13 @@ def _module(name: str) -> Iterator[str]:
 
 def _operator(node: ast.BinOp | ast.AugAssign | ast.UnaryOp) -> Iterator[str]:
     symbol = SYMBOLS.get(type(node.op))  # `not` has none, and computes nothing
+    left, right = (node.left, node.right) if isinstance(node, ast.BinOp) else (None, getattr(node, "value", None))
     if symbol == "**":
-        if not (isinstance(node, ast.BinOp) and isinstance(node.left, ast.Constant) and node.left.value == 2):
-            yield _refusal(symbol)  # a power of two is exact
+        if not (isinstance(left, ast.Constant) and left.value == 2):  # a power of two is exact
+            yield _refusal(symbol)
     elif symbol and symbol not in operations.NAMES:
         yield _refusal(symbol)
-    elif (isinstance(node, ast.BinOp) and symbol == "/" and _number(node.right) and not _number(node.left)) or (
-        isinstance(node, ast.AugAssign) and symbol == "/" and _number(node.value)
-    ):
+    elif symbol == "/" and _number(right) and not _number(left):
         yield BY_A_NUMBER
 
 
@@ -189,7 +188,7 @@ def _call(node: ast.Call, names: Names) -> Iterator[str]:
         yield BY_A_NUMBER
 
 
-def _number(node: ast.expr) -> bool:
+def _number(node: ast.expr | None) -> bool:
     """Whether an expression is a literal number, perhaps signed or combined."""
     if isinstance(node, ast.BinOp):
         return _number(node.left) and _number(node.right)

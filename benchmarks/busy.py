@@ -18,10 +18,10 @@ from contextlib import contextmanager
 import torch
 from tqdm import tqdm
 
-from stages.learning.arithmetic import arithmetic
-from stages.learning.concise import Concise, network
-from stages.learning.initial import weights
-from stages.params import load
+from samebits.base.params import load
+from samebits.learning.arithmetic import arithmetic
+from samebits.learning.concise import Concise, network
+from samebits.learning.initial import weights
 
 ROUNDS, STEPS, SEEDS = 5, 30, (1, 3)
 DEFAULT = "GOMP_SPINCOUNT=1000 (ours)"

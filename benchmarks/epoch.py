@@ -17,13 +17,13 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import ToTensor
 from tqdm import trange
 
-from stages.datasets.split import Split
-from stages.learning.arithmetic import arithmetic
-from stages.learning.concise import Concise, network
-from stages.learning.initial import order, weights
-from stages.learning.scratch import Scratch
-from stages.learning.training import Learner, fit
-from stages.params import Training, load
+from samebits.base.params import Training, load
+from samebits.datasets.split import Split
+from samebits.learning.arithmetic import arithmetic
+from samebits.learning.concise import Concise, network
+from samebits.learning.initial import order, weights
+from samebits.learning.scratch import Scratch
+from samebits.learning.training import Learner, fit
 
 ROUNDS = 9
 Ways = dict[str, Callable[[], None]]

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.chromium import Page, browser
+from tests.made.chromium import Page, browser
 
 IMAGES = Path(__file__).with_name("images")
 SIZE = (1400, 800)

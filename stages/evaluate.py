@@ -1,28 +1,33 @@
 """Stage evaluate: every run of a dataset on its test split. Writes metrics/DATASET and predictions/DATASET."""
 
-from pathlib import Path
-
 from torch import Tensor
 
-from stages import best_effort
-from stages.command import command
-from stages.datasets.arrays import load_summary
-from stages.datasets.split import load_split
-from stages.files import sha256, write_csv, write_json
-from stages.learning import device
-from stages.learning.arithmetic import Arithmetic, arithmetic
-from stages.learning.load import load_models
-from stages.learning.shared_start import compare as shared_start
-from stages.learning.training import figures, logits
-from stages.params import RUNS, load
-from stages.results import calibration
-from stages.results.comparison import compare
-from stages.results.metrics import Measured, confusion, per_class
+from samebits.base import paths
+from samebits.base.command_line import run_stage
+from samebits.base.files import sha256, write_csv, write_json
+from samebits.base.params import RUNS, load
+from samebits.datasets.arrays import load_summary
+from samebits.datasets.split import load_split
+from samebits.learning import device
+from samebits.learning.arithmetic import Arithmetic, arithmetic
+from samebits.learning.load import load_models
+from samebits.learning.training import figures, logits
+from samebits.measures import calibration
+from samebits.measures.comparison import compare
+from samebits.measures.metrics import Measured, confusion, per_class
+from samebits.measures.shared_start import compare as shared_start
+from samebits.tracking import best_effort
 
 
 def main(dataset: str) -> None:
     """Evaluate the runs scratch, concise and mlp of DATASET, then publish them to MLflow as far as it answers."""
-    params, where, data = load(), device.chosen(), Path("data/processed") / dataset
+    evaluate(dataset)
+    best_effort.publish(dataset)
+
+
+def evaluate(dataset: str) -> None:
+    """Write metrics and predictions of all runs of a dataset."""
+    params, where, data = load(), device.chosen(), paths.processed(dataset)
     ops, names = arithmetic(params.arithmetic, where), load_summary(data).classes
     splits = {name: load_split(data, name, where) for name in ("train", "test", "validation")}
     verdict = shared_start(ops, splits["train"], params.scratch, len(names), f"{dataset} shared start")
@@ -30,7 +35,7 @@ def main(dataset: str) -> None:
     splits = {name: split for name, split in splits.items() if name != "train" and len(split.labels)}
     tested, calibrated, hashes = {}, {}, {}
     for run in RUNS:
-        path, seeds = Path("models") / dataset / run / "model.safetensors", params.training(run).seeds
+        path, seeds = paths.model(dataset, run), params.training(run).seeds
         models, hashes[run] = load_models(path, ops, where), sha256(path)
         outputs = {name: [logits(model, split) for model in models] for name, split in splits.items()}
         results = {name: _measure(ops, seeds, outputs[name], split.labels) for name, split in splits.items()}
@@ -40,18 +45,15 @@ def main(dataset: str) -> None:
             "parameters": sum(p.numel() for p in models[0].parameters()),
             "model_sha256": hashes[run],
         }
-        write_json(Path("metrics") / dataset / f"{run}.json", metrics)
+        write_json(paths.metrics(dataset, run), metrics)
         _write_predictions(dataset, run, ops, outputs["test"][0], splits["test"].labels, names)
         tested[run] = results["test"]
         T = calibration.temperature(ops, logits(models[0], held), held.labels)
         calibrated[run] = calibration.measure(ops, outputs["test"], splits["test"].labels, T)
-    write_json(Path("metrics") / dataset / "comparison.json", {"model_sha256": hashes, "pairs": compare(tested)})
-    write_json(
-        Path("metrics") / dataset / "calibration.json",
-        {"model_sha256": hashes, "fitted_on": fitted_on, "runs": calibrated},
-    )
-    write_json(Path("metrics") / dataset / "shared_start.json", verdict)
-    best_effort.publish(dataset)
+    write_json(paths.comparison(dataset), {"model_sha256": hashes, "pairs": compare(tested)})
+    calibration_of_all = {"model_sha256": hashes, "fitted_on": fitted_on, "runs": calibrated}
+    write_json(paths.calibration(dataset), calibration_of_all)
+    write_json(paths.shared_start(dataset), verdict)
 
 
 def _measure(ops: Arithmetic, seeds: list[int], outputs: list[Tensor], labels: Tensor) -> Measured:
@@ -74,10 +76,10 @@ def _write_predictions(dataset: str, run: str, ops: Arithmetic, Z: Tensor, label
         for actual, row in zip(names, counts, strict=True)
         for predicted, count in zip(names, row, strict=True)
     ]
-    write_csv(Path("predictions") / dataset / f"{run}.csv", rows)
-    write_csv(Path("metrics") / dataset / f"{run}_confusion.csv", cells)
-    write_csv(Path("metrics") / dataset / f"{run}_classes.csv", per_class(counts, names))
+    write_csv(paths.predictions(dataset, run), rows)
+    write_csv(paths.confusion(dataset, run), cells)
+    write_csv(paths.classes(dataset, run), per_class(counts, names))
 
 
 if __name__ == "__main__":
-    command(main)
+    run_stage(main)

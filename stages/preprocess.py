@@ -5,21 +5,18 @@ from typing import Annotated
 
 import typer
 
-from stages import params
-from stages.command import UserError, command
-from stages.datasets import arrays, catalog, folder, idx, local, prepare, table
-from stages.datasets.split import Split
-
-CATALOG = Path("data/catalog.yaml")
-RAW = Path("data/raw")
-PROCESSED = Path("data/processed")
+from samebits.base import params, paths
+from samebits.base.command_line import run_stage
+from samebits.base.errors import UserError
+from samebits.datasets import arrays, catalog, folder, idx, local, prepare, table
+from samebits.datasets.split import Split
 
 
 def main(dataset: Annotated[str, typer.Argument(help="a name in data/catalog.yaml")]) -> None:
     """Check one dataset's files, resize and split as params.yaml says, and write the splits and their summary."""
     chosen = params.load().preprocess
-    entry = catalog.load(CATALOG).entry(dataset)
-    train, test, scale = _read(RAW / dataset, entry)
+    entry = catalog.load(paths.CATALOG).entry(dataset)
+    train, test, scale = _read(paths.raw(dataset), entry)
     train, validation = prepare.hold_out(train, chosen.validation_size, entry.classes)
     splits = {"train": train, "validation": validation, "test": test}
     if chosen.resize and scale:
@@ -28,9 +25,9 @@ def main(dataset: Annotated[str, typer.Argument(help="a name in data/catalog.yam
         splits = {
             name: Split(prepare.resize(split.images, chosen.resize), split.labels) for name, split in splits.items()
         }
-    summary = arrays.save(PROCESSED / dataset, dataset, entry.title, entry.classes, splits)
+    summary = arrays.save(paths.processed(dataset), dataset, entry.title, entry.classes, splits)
     if scale:
-        scale.write(PROCESSED / dataset / table.SCALE)
+        scale.write(paths.processed(dataset) / table.SCALE)
     counts = ", ".join(f"{split.images} {name}" for name, split in summary.splits.items())
     print(f"{dataset}: {counts} images of {summary.image[0]} x {summary.image[1]}")
 
@@ -46,4 +43,4 @@ def _read(raw: Path, entry: catalog.Idx | catalog.Own) -> tuple[Split, Split, ta
 
 
 if __name__ == "__main__":
-    command(main)
+    run_stage(main)

@@ -1,13 +1,11 @@
 """Stage train-concise: the models of torch.nn. Writes models/DATASET/{concise,mlp}."""
 
-from pathlib import Path
-
-from stages.command import command
-from stages.learning.arithmetic import Arithmetic
-from stages.learning.concise import Concise, network
-from stages.learning.initial import Layer
-from stages.params import Training, load
-from stages.train import train
+from samebits.base.command_line import run_stage
+from samebits.base.params import Training, load
+from samebits.learning.arithmetic import Arithmetic
+from samebits.learning.concise import Concise, network
+from samebits.learning.initial import Layer
+from samebits.learning.run import train
 
 
 def build(ops: Arithmetic, layers: list[Layer], block: Training) -> Concise:
@@ -15,11 +13,10 @@ def build(ops: Arithmetic, layers: list[Layer], block: Training) -> Concise:
     return Concise(ops, network(ops, layers), block.lr, block.momentum)
 
 
-def main(dataset: str, model: str) -> None:
-    """Train MODEL, concise or mlp, on DATASET, as params.yaml says under MODEL."""
-    data, out = Path("data/processed") / dataset, Path("models") / dataset / model
-    train(model, build, load(), data, out, log=Path("logs") / dataset / f"{model}.json")
+def main(dataset: str, run: str) -> None:
+    """Train RUN, concise or mlp, on DATASET, as params.yaml says under RUN."""
+    train(dataset, run, build, load())
 
 
 if __name__ == "__main__":
-    command(main)
+    run_stage(main)

@@ -1,13 +1,11 @@
 """Stage train-scratch: softmax regression with raw tensors. Writes models/DATASET/scratch."""
 
-from pathlib import Path
-
-from stages.command import command
-from stages.learning.arithmetic import Arithmetic
-from stages.learning.initial import Layer
-from stages.learning.scratch import Scratch
-from stages.params import Training, load
-from stages.train import train
+from samebits.base.command_line import run_stage
+from samebits.base.params import Training, load
+from samebits.learning.arithmetic import Arithmetic
+from samebits.learning.initial import Layer
+from samebits.learning.run import train
+from samebits.learning.scratch import Scratch
 
 
 def build(ops: Arithmetic, layers: list[Layer], block: Training) -> Scratch:
@@ -18,9 +16,8 @@ def build(ops: Arithmetic, layers: list[Layer], block: Training) -> Scratch:
 
 def main(dataset: str) -> None:
     """Train softmax regression from scratch on DATASET, as params.yaml says under `scratch`."""
-    data, out = Path("data/processed") / dataset, Path("models") / dataset / "scratch"
-    train("scratch", build, load(), data, out, log=Path("logs") / dataset / "scratch.json")
+    train(dataset, "scratch", build, load())
 
 
 if __name__ == "__main__":
-    command(main)
+    run_stage(main)

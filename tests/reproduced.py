@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.params import RUNS, load
+from samebits.base.params import RUNS, load
 
 DATASETS = ["fashion_mnist", "mnist"]
 

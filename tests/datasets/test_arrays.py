@@ -4,9 +4,9 @@ import json
 import pytest
 import torch
 
-from stages.datasets.arrays import load_summary, save, summarise
-from stages.datasets.split import Split, load_split
-from stages.errors import UserError
+from samebits.base.errors import UserError
+from samebits.datasets.arrays import load_summary, save, summarise
+from samebits.datasets.split import Split, load_split
 
 GENERATOR = torch.Generator().manual_seed(0)
 SPLITS = {

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 from torchvision.datasets import MNIST, FashionMNIST
 
-from stages.datasets.catalog import load
-from stages.errors import UserError
+from samebits.base.errors import UserError
+from samebits.datasets.catalog import load
 
 PATH = Path("data/catalog.yaml")
 

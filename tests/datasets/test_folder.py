@@ -7,9 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
-from stages.datasets import catalog, folder, local
-from stages.errors import UserError
-from tests.own import CLASSES, write_pictures
+from samebits.base.errors import UserError
+from samebits.datasets import catalog, folder, local
+from tests.made.own import CLASSES, write_pictures
 
 
 def entry(**changes):

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from stages.datasets.bundled import encode_idx
-from stages.datasets.catalog import Idx
-from stages.datasets.idx import read, read_split
-from stages.errors import UserError
+from samebits.base.errors import UserError
+from samebits.datasets.bundled import encode_idx
+from samebits.datasets.catalog import Idx
+from samebits.datasets.idx import read, read_split
 
 ENTRY = Idx.model_validate(
     {

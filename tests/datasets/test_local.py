@@ -3,12 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from stages import declare, download
-from stages.datasets import local
-from stages.errors import UserError
-from stages.files import sha256
+from samebits.base.errors import UserError
+from samebits.base.files import sha256
+from samebits.commands import declare
+from samebits.datasets import local
+from stages import download
 from tests.conftest import ROOT
-from tests.own import edited, write_pictures, write_table
+from tests.made.own import edited, write_pictures, write_table
 
 RAW = Path("data/raw")
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch.nn.functional import interpolate
 
-from stages.datasets.prepare import apportion, hold_out, resize
-from stages.datasets.split import Split
-from stages.errors import UserError
+from samebits.base.errors import UserError
+from samebits.datasets.prepare import apportion, hold_out, resize
+from samebits.datasets.split import Split
 
 
 def noise(n, height, width):

@@ -6,9 +6,9 @@ import tracemalloc
 
 import pytest
 
-from stages.datasets.catalog import Catalog, IdxFile
-from stages.datasets.sources import Folder, read_archive
-from stages.datasets.transfer import FailedError, MissingError, UnreachableError
+from samebits.datasets.catalog import Catalog, IdxFile
+from samebits.datasets.sources import Folder, read_archive
+from samebits.datasets.transfer import FailedError, MissingError, UnreachableError
 
 DATA = bytes(range(256)) * 4
 FILE = IdxFile("a-idx1-ubyte.gz", (1016,), hashlib.sha256(DATA).hexdigest())
@@ -61,7 +61,7 @@ def test_a_folder_tells_what_is_not_there(tmp_path):
     ("module", "heavy"),
     [
         ("stages.download", ("torch", "sklearn")),
-        ("stages.datasets.arrays", ("torchvision", "sklearn", "requests")),
+        ("samebits.datasets.arrays", ("torchvision", "sklearn", "requests")),
     ],
 )
 def test_a_stage_imports_only_what_it_uses(module, heavy):

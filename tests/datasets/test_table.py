@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from stages.datasets import catalog, table
-from stages.datasets.table import Scale
-from stages.errors import UserError
-from tests.own import edited, write_table
+from samebits.base.errors import UserError
+from samebits.datasets import catalog, table
+from samebits.datasets.table import Scale
+from tests.made.own import edited, write_table
 
 ENTRY = {"title": "T", "format": "table", "path": "my.csv", "sha256": "0" * 64, "label": "target", "ignore": ["id"]}
 

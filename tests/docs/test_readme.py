@@ -6,7 +6,7 @@ import statistics
 
 import pytest
 
-from stages.params import RUNS
+from samebits.base.params import RUNS
 from tests.conftest import ROOT
 
 DATASETS = {"Fashion-MNIST": "fashion_mnist", "MNIST": "mnist"}

@@ -1,4 +1,4 @@
-"""A second implementation, in plain Python integers, fractions and floats; it shares nothing with stages.exact."""
+"""A second implementation, in plain Python integers, fractions and floats; it shares nothing with samebits.exact."""
 
 import hashlib
 import math

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from stages.exact import product, random
+from samebits.exact import product, random
 from tests.exact import operations
-from tests.exact.inputs import bits, junk, laid_out, numbers, pairs, same, threads
+from tests.made.inputs import bits, junk, laid_out, numbers, pairs, same, threads
 
 F64, I64 = torch.float64, torch.int64
 CUDA = pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here"))

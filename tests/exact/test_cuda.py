@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from stages import exact
-from stages.machines import golden
-from tests.exact import small
+from samebits import exact
+from samebits.claims.machines import golden
+from tests.made import small
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 

@@ -6,9 +6,9 @@ from decimal import Decimal, localcontext
 import pytest
 import torch
 
-from stages import exact
-from stages.exact import elementary
-from stages.machines import golden
+from samebits import exact
+from samebits.claims.machines import golden
+from samebits.exact import elementary
 from tests.exact import oracle
 
 LN2 = Decimal("0.693147180559945309417232121458176568075500134360255254120680009493")

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from stages.exact import elementary, functional, grid, product, random
-from stages.exact.guard import room
-from stages.machines import golden
+from samebits.claims.machines import golden
+from samebits.exact import elementary, functional, grid, product, random
+from samebits.exact.guard import room
 from tests.exact import test_elementary, test_product, test_random, test_training
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from stages import exact
+from samebits import exact
 
 F64 = torch.float64
 

@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from stages import exact
-from stages.exact import machine, random
-from tests.exact.inputs import threads
+from samebits import exact
+from samebits.exact import machine, random
+from tests.made.inputs import threads
 
 ROUNDING = {  # of <fenv.h>
     "x86_64": {"down": 0x400, "up": 0x800, "towards zero": 0xC00},
@@ -69,8 +69,8 @@ if not torch.set_flush_denormal(True):
     raise SystemExit("cannot")
 torch.ones(2**18).mul(2.0)  # another thread begins, and has the mode of the one that began it
 torch.set_flush_denormal(False)
-from stages import exact
-from stages.exact import machine
+from samebits import exact
+from samebits.exact import machine
 machine.modes(1)  # this thread is well
 try:
     exact.check(1, (10,))

@@ -7,11 +7,12 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from stages import exact
-from stages.exact import product
-from stages.learning import arithmetic, concise, initial, scratch
+from samebits import exact
+from samebits.exact import product
+from samebits.learning import arithmetic, concise, initial, scratch
 from tests.conftest import ROOT
-from tests.exact import operations, reader, small
+from tests.exact import operations, reader
+from tests.made import small
 
 LEARNING = sorted((ROOT / "stages" / "learning").glob("*.py"))
 FILES = [ROOT / "stages" / "exact", *(file for file in LEARNING if file.name != "float32.py")]  # which is the control

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from stages import exact
-from stages.exact import grid, product
-from stages.exact.functional import total
-from stages.exact.grid import split
+from samebits import exact
+from samebits.exact import grid, product
+from samebits.exact.functional import total
+from samebits.exact.grid import split
 from tests.exact import oracle
 
 LENGTHS = [1, 2, 3, 10, 64, 128, 255, 256, 257, 512, 784, 1024]

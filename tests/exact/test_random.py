@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import stats
 
-from stages import exact
+from samebits import exact
 from tests.exact import oracle
 
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from stages import exact
-from tests.exact import small
+from samebits import exact
+from tests.made import small
 
 F64 = torch.float64
 

@@ -7,12 +7,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from stages.errors import UserError
-from stages.inference.choose import choose
-from stages.inference.classifier import Classifier
-from stages.learning.description import KEY
+from samebits.base.errors import UserError
+from samebits.inference.choose import choose
+from samebits.inference.classifier import Classifier
+from samebits.learning.description import KEY
 from tests.conftest import ROOT, environment
-from tests.trained import digits
+from tests.made.trained import digits
 
 
 def model(run="mlp"):
@@ -118,7 +118,7 @@ def test_weights_that_are_not_numbers_are_a_sentence(tmp_path):
 def test_the_classifier_imports_torch_numpy_and_safetensors_alone():
     """It also runs where this project's other dependencies are not installed."""
     unwanted = {"mlflow", "pydantic", "typer", "PIL", "pandas", "sklearn", "ruamel", "requests", "dvc", "torchvision"}
-    code = f"import sys, stages.inference.classifier; sys.exit(' '.join({unwanted} & set(sys.modules)) or 0)"
+    code = f"import sys, samebits.inference.classifier; sys.exit(' '.join({unwanted} & set(sys.modules)) or 0)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment(), capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -146,8 +146,8 @@ class TestChoose:
             choose("digits", "mpl")
 
     def test_a_registered_model(self, monkeypatch):
-        """As the registry would hand it over; stages.tracking is tested with a real one."""
-        from stages import tracking
+        """As the registry would hand it over; samebits.tracking.store is tested with a real one."""
+        from samebits.tracking import store as tracking
 
         def fetch(uri, folder):
             if uri.endswith("@nobody"):

@@ -2,10 +2,10 @@ import json
 
 import pytest
 
-from stages.errors import UserError
-from stages.inference import endpoint
-from stages.inference.classifier import Classifier
-from tests.trained import digits
+from samebits.base.errors import UserError
+from samebits.inference import endpoint
+from samebits.inference.classifier import Classifier
+from tests.made.trained import digits
 
 BLACK = [[0] * 8] * 8
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from stages.errors import UserError
-from stages.inference import pictures
-from stages.inference.pictures import picture, read
+from samebits.base.errors import UserError
+from samebits.inference import pictures
+from samebits.inference.pictures import picture, read
 
 SIZE = (28, 28)
 NOISE = np.random.default_rng(0).integers(0, 256, SIZE, np.uint8)  # with a bright border, as a T-shirt may have

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from stages.errors import UserError
-from stages.learning import device
+from samebits.base.errors import UserError
+from samebits.learning import device
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:", "cuda:x", "cpu:0", "cuda:-1", "cuda 0"])

@@ -2,13 +2,13 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from stages.errors import UserError
-from stages.learning.arithmetic import arithmetic
-from stages.learning.concise import network
-from stages.learning.description import Description, describe
-from stages.learning.initial import weights
-from stages.learning.load import load_models
-from stages.train import write_model
+from samebits.base.errors import UserError
+from samebits.learning.arithmetic import arithmetic
+from samebits.learning.concise import network
+from samebits.learning.description import Description, describe
+from samebits.learning.initial import weights
+from samebits.learning.load import load_models
+from samebits.learning.run import write_model
 
 CPU = torch.device("cpu")
 

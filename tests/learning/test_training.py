@@ -4,14 +4,14 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from stages.datasets.split import Split
-from stages.errors import UserError
-from stages.learning.arithmetic import arithmetic
-from stages.learning.concise import Concise, network
-from stages.learning.initial import order, weights
-from stages.learning.scratch import Scratch, gradient, net
-from stages.learning.training import figures, fit
-from stages.params import Training
+from samebits.base.errors import UserError
+from samebits.base.params import Training
+from samebits.datasets.split import Split
+from samebits.learning.arithmetic import arithmetic
+from samebits.learning.concise import Concise, network
+from samebits.learning.initial import order, weights
+from samebits.learning.scratch import Scratch, gradient, net
+from samebits.learning.training import figures, fit
 
 BLOCK = Training(seeds=[0], epochs=3, batch_size=32, lr=0.1, momentum=0.5, init_std=0.01, hidden=[])
 

@@ -1,0 +1,1 @@
+"""Softmax classification whose results are the same bits everywhere; docs/architecture.md says the rooms."""

@@ -1,0 +1,26 @@
+"""`samebits`, or `python -m samebits`: the command line."""
+
+import sys
+
+from samebits.base.threads import spin_briefly
+
+
+def main() -> None:
+    """Run a command, or say that the packages that the commands need are not installed."""
+    spin_briefly()  # before a command imports torch
+    try:
+        from samebits.commands import line
+    except ModuleNotFoundError as error:
+        _refuse(error)
+    line.run()
+
+
+def _refuse(error: ModuleNotFoundError) -> None:
+    """End with one sentence where only `samebits.exact` was installed."""
+    if str(error.name).partition(".")[0] == "samebits":
+        raise error
+    sys.exit(f"error: {error.name} is not installed: the commands need `pip install 'samebits[pipeline]'`")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Is what was committed true? Differences, and running it again, here or on other kinds of machine."""

@@ -1,0 +1,168 @@
+"""Copies of the project in which the pipeline runs without touching a file here: a clone of a commit, or with other
+parameters. Whatever becomes of a copy, and whenever it is killed, params.yaml stays as it is.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from samebits.base import dvc, git, paths
+from samebits.base.errors import UserError
+from samebits.base.schema import read_yaml
+
+PATIENCE = 30  # seconds that DVC has to end after Ctrl-C; the stage that runs needs some to tidy up
+CODE = ("stages", "samebits")
+PROJECT = (paths.PIPELINE, ".dvcignore", paths.REQUIREMENTS, paths.CATALOG, paths.PARAMS)
+RESULTS = (paths.LOCK, paths.REFERENCE)  # what was committed of them
+SETTINGS = Path(".dvc/config")
+# refs/exps/BA/SELINE.../NAME; whatever else is under refs/exps is DVC's own affair
+EXPERIMENT = r"refs/exps/[0-9a-f]{2}/[0-9a-f]{38}/[^/]+$"
+
+
+@contextmanager
+def temporary() -> Iterator[Path]:
+    """Give a folder that is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="samebits-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+@contextmanager
+def naming(datasets: list[str]) -> Iterator[Path]:
+    """Give a copy of the project as it is here, whose params.yaml names `datasets`, with this project's DVC cache."""
+    cache = dvc.cache().absolute()
+    with temporary() as folder:
+        copy = folder / "project"
+        copy_project(copy)
+        for path in RESULTS:
+            _copy(path, copy)
+        settings = f"[core]\n    no_scm = true\n    site_cache_dir = {folder / 'site'}\n[cache]\n    dir = {cache}\n"
+        (copy / ".dvc/config.local").write_text(settings)
+        set_params(copy, {"datasets": datasets})
+        yield copy
+
+
+def copy_project(to: Path) -> None:
+    """Copy what the pipeline needs into the new folder `to`: code, parameters, catalog; no data and no results."""
+    for name in (*PROJECT, SETTINGS, *CODE):
+        _copy(Path(name), to)
+
+
+def _copy(path: Path, to: Path) -> None:
+    copy = to / path
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir():
+        shutil.copytree(path, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    elif path.exists():
+        shutil.copyfile(path, copy)
+
+
+def set_params(project: Path, changes: Mapping[str, Any]) -> None:
+    """Give keys of a copy's params.yaml other values, at any depth; its form does not matter."""
+    path = project / paths.PARAMS
+    values = read_yaml(path)
+    _merge(values, changes)
+    YAML().dump(values, path)
+
+
+def _merge(values: dict[str, Any], changes: Mapping[str, Any]) -> None:
+    for key, value in changes.items():
+        if isinstance(value, Mapping):
+            _merge(values[key], value)
+        else:
+            values[key] = value
+
+
+def repro(targets: list[str], project: Path, environment: Mapping[str, str], *options: str) -> None:
+    """Run `dvc repro` for some stages of a copy, and show on stderr what they print.
+
+    Raises UserError naming the stage that fails.
+    """
+    line = dvc.line("repro", *options, *targets)
+    env = dvc.with_this_python(environment)
+    running = "before the first stage"
+    with subprocess.Popen(
+        line, cwd=project, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        try:
+            for printed in process.stdout:
+                print(printed, end="", file=sys.stderr, flush=True)
+                if began := re.match(r"Running stage '(.+)':", printed):
+                    running = f"in stage {began[1]}"
+        except KeyboardInterrupt:  # which DVC and the stage had as well; they must end before the copy goes
+            try:
+                process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+            raise
+    if process.returncode:
+        raise UserError(f"the pipeline failed {running}, for the reason above")
+
+
+@contextmanager
+def up_to_date(datasets: list[str] | None) -> Iterator[Path]:
+    """Give a folder in which the outputs of `datasets` are up to date.
+
+    That is this one, after `dvc repro`, for all that params.yaml names; else a copy, which knows what is in DVC's cache
+    and puts there what it makes. Raises UserError if the pipeline fails.
+    """
+    git.require_repository("`dvc repro`")
+    if not datasets:
+        repro([], Path(), os.environ)
+        yield Path()
+        return
+    with naming(datasets) as copy:
+        repro([f"evaluate@{dataset}" for dataset in datasets], copy, at_home())
+        yield copy
+
+
+def at_home() -> dict[str, str]:
+    """Return the environment for a copy: relative paths in it, and MLflow's own store, stay this project's."""
+    return {**os.environ, "DVC_ROOT": os.environ.get("DVC_ROOT") or str(Path.cwd())}
+
+
+def clone(commit: str, folder: Path, *options: str) -> Path:
+    """Check `commit` out into the new `folder` and return the place there that corresponds to this one."""
+    root = git.required("rev-parse", "--show-toplevel")
+    git.required("clone", "--quiet", "--no-checkout", *options, root, str(folder))
+    git.required("-C", str(folder), "checkout", "--quiet", "--detach", commit)
+    return folder / git.required("rev-parse", "--show-prefix")
+
+
+@contextmanager
+def checked_out(rev: str) -> Iterator[Path]:
+    """Give a temporary clone at `rev`, with the outputs that its dvc.lock names as far as DVC's cache has them.
+
+    Raises UserError if there is no such commit, or no dvc.lock in it.
+    """
+    commit = git.required("rev-parse", "--verify", f"{rev}^{{commit}}", otherwise=f"there is no commit '{rev}' here")
+    cache = dvc.cache().absolute()
+    with temporary() as folder:
+        # Sharing its objects, for a commit of DVC's experiments is on no branch that a clone would bring.
+        place = clone(commit, folder / "clone", "--shared")
+        if not (place / paths.LOCK).exists():
+            raise UserError(f"there is no dvc.lock at {rev}, so nothing was finished there")
+        settings = f"[core]\n    no_scm = true\n    site_cache_dir = {folder}/site\n"
+        settings += f"[cache]\n    dir = {cache}\n    type = symlink\n"
+        (place / ".dvc/config.local").write_text(settings)
+        line = dvc.line("checkout", "--quiet", "--force")  # what the cache lacks is not there then
+        subprocess.run(line, cwd=place, env=git.plain_environment(), capture_output=True, check=False)
+        if paths.LOGS.is_dir():
+            shutil.copytree(paths.LOGS, place / paths.LOGS)  # of trainings; each knows by a hash which model it is of
+        yield place
+
+
+def experiments() -> dict[str, str]:
+    """Return name -> commit of all of DVC's experiments."""
+    listed = git.asked("for-each-ref", "--format=%(objectname) %(refname)", "refs/exps").split("\n")
+    refs = (line.split(" ") for line in listed)
+    return {ref[1].split("/")[4]: ref[0] for ref in refs if len(ref) == 2 and re.match(EXPERIMENT, ref[1])}

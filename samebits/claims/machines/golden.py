@@ -1,0 +1,60 @@
+"""Hashes of each operation over a million inputs made from integers, and the values they must have."""
+
+import hashlib
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from samebits import exact
+from samebits.exact.random import draws
+
+MILLION = 10**6
+
+
+def fractions(count: int, tag: str) -> Tensor:
+    """Multiples of 2^-53 in [0, 1)."""
+    return torch.from_numpy((draws(count, 1, tag) >> 11).astype("int64")).double() * 2.0**-53
+
+
+def spread(count: int, tag: str) -> Tensor:
+    """Positive numbers of every magnitude: 64-bit patterns with the sign cleared and no NaN or infinity."""
+    bits = torch.from_numpy((draws(count, 1, tag) >> 1).astype("int64"))
+    return torch.where(bits >= 2047 << 52, bits & (2**52 - 1), bits).view(torch.float64)
+
+
+def digest(x: Tensor) -> str:
+    """Its first 16 hex digits are plenty here; written without the package's own digest."""
+    raw = (x + 0).contiguous().numpy()
+    return hashlib.sha256(raw.astype(raw.dtype.newbyteorder("<")).tobytes()).hexdigest()[:16]
+
+
+COMPUTE: dict[str, Callable[[], Tensor]] = {
+    "exp2": lambda: exact.exp2(fractions(MILLION, "t") * 128 - 100),
+    "exp2 wide": lambda: exact.exp2(fractions(MILLION, "t") * 2300 - 1150),
+    "log": lambda: exact.log(spread(MILLION, "x")),
+    "log near 1": lambda: exact.log(fractions(MILLION, "x") * 0.5 + 0.75),
+    "softmax": lambda: exact.softmax(fractions(MILLION, "z").view(-1, 10) * 40 - 20),
+    "softmax of near logits": lambda: exact.softmax(fractions(MILLION, "z").view(-1, 10)),
+    "log_softmax": lambda: exact.log_softmax(fractions(MILLION, "z").view(-1, 10) * 40 - 20),
+    "permutation": lambda: exact.permutation(MILLION, 3, "order"),
+    "uniform": lambda: exact.uniform((1000, 1000), 3, "weight", 784),
+    "normal": lambda: exact.normal((1000, 1000), 0.01, 3, "weight"),
+}
+HASHES = {
+    "exp2": "b6c98fff492c0e0d",
+    "exp2 wide": "e80edc34f02490db",
+    "log": "25e3e78c23efb05e",
+    "log near 1": "22ae2f11e59964a4",
+    "softmax": "7d3dd0aeea579918",
+    "softmax of near logits": "cda22187bc3e3585",
+    "log_softmax": "2b86969a95b7fb5e",
+    "permutation": "7e98367be74801ca",
+    "uniform": "4535044c86af6730",
+    "normal": "83601267f38d39e7",
+}
+
+
+def check(name: str) -> None:
+    """Compare one operation with its hash."""
+    assert digest(COMPUTE[name]()) == HASHES[name], name

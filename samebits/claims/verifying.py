@@ -1,0 +1,102 @@
+"""The pipeline of a commit, run in a clone without a cache, so that its dvc.lock is made anew."""
+
+import os
+import subprocess
+from pathlib import Path
+
+from samebits.base import dvc, git, paths
+from samebits.base.command_line import note
+from samebits.base.errors import UserError
+from samebits.base.schema import read_yaml
+from samebits.claims import copies
+from samebits.claims.differences import Lock
+
+
+def resolve(rev: str) -> str:
+    """Return the short hash of `rev`, and note that what is not committed is not verified. Raises UserError."""
+    git.require_repository("verifying what is committed")
+    commit = git.required(
+        "rev-parse", "--verify", "--short", f"{rev}^{{commit}}", otherwise=f"there is no commit '{rev}' here"
+    )
+    if git.required("status", "--porcelain", "--", "."):
+        note(f"what is verified is commit {commit}, without the uncommitted changes here")
+    return commit
+
+
+def make_clone(commit: str, folder: Path) -> Path:
+    """Check `commit` out into the new `folder` and return the place there that corresponds to this one.
+
+    Raises UserError if no dvc.lock is there.
+    """
+    clone = copies.clone(commit, folder)
+    if not (clone / paths.LOCK).exists():
+        raise UserError(f"there is no dvc.lock at {commit}: `make repro` makes it, then it is to be committed")
+    # A cache of its own, even where several projects share one; and nothing left behind in DVC's own folders.
+    settings = f"[core]\n    no_scm = true\n    site_cache_dir = {folder / '.site'}\n[cache]\n    dir = cache\n"
+    (clone / ".dvc/config.local").write_text(settings)
+    # The stage download verifies whatever it is given, so archives that are here already need not come from the web.
+    paths.DOWNLOADS.mkdir(parents=True, exist_ok=True)
+    (clone / paths.DOWNLOADS).symlink_to(paths.DOWNLOADS.absolute())
+    return clone
+
+
+def take_lock(clone: Path, commit: str) -> Lock:
+    """Return the entries of dvc.lock in the clone and remove it, so that there DVC knows of no result."""
+    entries: Lock | None = (read_yaml(clone / paths.LOCK) or {}).get("stages")
+    if not entries:
+        raise UserError(f"dvc.lock at {commit} has no entries: `make repro` makes them, then it is to be committed")
+    (clone / paths.LOCK).unlink()
+    return entries
+
+
+def choose_stages(clone: Path, recorded: Lock, commit: str, *datasets: str) -> list[str]:
+    """Name the stages to verify: of `datasets`, which params.yaml in the clone is made to name, or else all.
+
+    Raises UserError if dvc.lock has no entry for one of them.
+    """
+    held = {dataset_of(stage) for stage in recorded} - {""}
+    if unknown := [dataset for dataset in datasets if dataset not in held]:
+        raise UserError(
+            f"dvc.lock at {commit} has no entries for {', '.join(unknown)}, only for {', '.join(sorted(held))}"
+        )
+    if datasets:
+        copies.set_params(clone, {"datasets": list(datasets)})
+    line = dvc.line("stage", "list", "--name-only")
+    listed = subprocess.run(line, cwd=clone, env=environment(clone), capture_output=True, text=True, check=False)
+    if listed.returncode:
+        raise UserError(f"DVC cannot read the pipeline at {commit}: {listed.stderr.strip()}")
+    stages = [stage for stage in listed.stdout.split() if not datasets or dataset_of(stage) in datasets]
+    if missing := [stage for stage in stages if stage not in recorded]:
+        raise UserError(
+            f"dvc.lock at {commit} has no entry for {', '.join(missing)}: "
+            "`make repro` makes it, then dvc.lock is to be committed"
+        )
+    return stages
+
+
+def dataset_of(stage: str) -> str:
+    """Return the dataset in STAGE@DATASET or STAGE@DATASET-RUN (its name has no hyphen), "" if there is none."""
+    return stage.partition("@")[2].partition("-")[0]
+
+
+def rerun(stages: list[str], clone: Path) -> Lock:
+    """Run the stages in the clone and return what its dvc.lock says then, in the order in which they ran.
+
+    Raises UserError naming one that fails.
+    """
+    try:
+        copies.repro(stages, clone, environment(clone), "--no-run-cache", "--no-commit")
+    except UserError as error:
+        raise UserError(f"{error}, so that nothing can be said of dvc.lock") from None
+    fresh: Lock = read_yaml(clone / paths.LOCK)["stages"]
+    return fresh
+
+
+def environment(clone: Path) -> dict[str, str]:
+    """Return the user's settings, made good for the clone; MLflow's store is in there too: a check is no new result."""
+    mirror = os.environ.get("DATASET_MIRROR") or (str(paths.RAW) if paths.RAW.is_dir() else "")
+    return {
+        **dvc.with_this_python(git.plain_environment()),
+        "DATASET_MIRROR": mirror if "://" in mirror or not mirror else str(Path(mirror).absolute()),
+        "MLFLOW_TRACKING_URI": f"sqlite:///{clone / 'mlflow.db'}",
+    }

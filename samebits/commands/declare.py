@@ -1,0 +1,115 @@
+"""Declare data of one's own: look at a CSV file or a folder of pictures and say what data/catalog.yaml needs of it."""
+
+import io
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from ruamel.yaml import YAML
+
+from samebits.base import paths
+from samebits.base.errors import UserError
+from samebits.base.files import sha256, write_text
+from samebits.base.schema import parse
+from samebits.datasets import catalog, folder, local, table
+from samebits.datasets.catalog import MOST_CLASSES, Catalog
+from samebits.datasets.pictures import decode
+
+TEST_SHARE = 0.2
+SPLITS = ["test", "train"]  # the sub-folders of a folder that is parted already
+
+
+def main(
+    name: Annotated[str, typer.Argument(help="What the dataset is to be called: a-z, 0-9 and _.")],
+    path: Annotated[Path, typer.Argument(help="A CSV file, or a folder CLASS/PICTURE or {train,test}/CLASS/PICTURE.")],
+    label: Annotated[str | None, typer.Option(help="Of a table: the column that holds the class.")] = None,
+    ignore: Annotated[list[str] | None, typer.Option(help="Of a table: a column to leave out, such as id.")] = None,
+    test_share: Annotated[
+        float | None, typer.Option(help=f"The test set's share of each class; {TEST_SHARE} unless given.")
+    ] = None,
+    write: Annotated[bool, typer.Option("--write", help="Append the entry to data/catalog.yaml.")] = False,
+) -> None:
+    """Print the entry of PATH for data/catalog.yaml, after reading all of it as the pipeline will."""
+    known = catalog.load(paths.CATALOG)
+    if name in known.root:
+        raise UserError(f"{paths.CATALOG} has an entry {name} already: take it out, or choose another name")
+    if path.is_file():
+        entry = _table(name, path, label, ignore or [], TEST_SHARE if test_share is None else test_share)
+    elif path.is_dir():
+        entry = _folder(name, path, test_share)
+    else:
+        raise UserError(f"there is no file or folder {path}")
+    text = _yaml({name: entry})
+    print(text, end="")
+    if write:
+        before = paths.CATALOG.read_text(encoding="utf-8").rstrip("\n")
+        after = f"{before}\n\n{text}"
+        parse(YAML(typ="safe", pure=True).load(after), Catalog, paths.CATALOG)
+        write_text(paths.CATALOG, after)
+        print(f"# written to {paths.CATALOG}; now put {name} into `datasets` of params.yaml and run `dvc repro`")
+
+
+def _table(name: str, path: Path, label: str | None, ignore: list[str], test_share: float) -> dict[str, Any]:
+    if label is None:
+        raise UserError(f"{path} is a table: say which column holds the class, by --label COLUMN")
+    with path.open("rb") as stream:
+        read = table.read(stream, str(path), label, ignore)
+    classes = _classes(read.classes, path)
+    more = {"label": label, "ignore": ignore} if ignore else {"label": label}
+    entry = _entry(name, "table", path, classes, [1, len(read.columns)], sha256(path))
+    entry |= {**more, "test_share": test_share}
+    table.read_splits(path, _checked(name, entry))
+    return entry
+
+
+def _folder(name: str, path: Path, test_share: float | None) -> dict[str, Any]:
+    below = _folders(path)
+    parted = below == SPLITS and test_share is None
+    classes = _classes(_folders(path / "train") if parted else below, path)
+    first = next(iter(local.files(path)), None)
+    if not first:
+        raise UserError(f"{path} holds no pictures")
+    picture = decode((path / first).read_bytes(), str(path / first))
+    entry = _entry(name, "folder", path, classes, [picture.height, picture.width], local.digest(path))
+    entry |= {} if parted else {"test_share": TEST_SHARE if test_share is None else test_share}
+    folder.read_splits(path, _checked(name, entry))
+    return entry
+
+
+def _folders(path: Path) -> list[str]:
+    return sorted(each.name for each in path.iterdir() if each.is_dir() and not each.name.startswith("."))
+
+
+def _classes(found: list[str], path: Path) -> list[str]:
+    classes = sorted(set(found))
+    if len(classes) < 2:
+        held = f"only the class {classes[0]}" if classes else "no class"
+        raise UserError(f"{path} has {held}: two are wanted, or more")
+    if len(classes) > MOST_CLASSES:
+        raise UserError(
+            f"{path} has {len(classes):,} classes: labels are bytes, so at most {MOST_CLASSES} are possible"
+        )
+    return classes
+
+
+def _entry(name: str, kind: str, path: Path, classes: list[str], image: list[int], digest: str) -> dict[str, Any]:
+    return {
+        "title": name,
+        "format": kind,
+        "path": path.as_posix(),
+        "sha256": digest,
+        "classes": classes,
+        "image": image,
+    }
+
+
+def _checked(name: str, entry: dict[str, Any]) -> Any:
+    return parse({name: entry}, Catalog, f"the entry for {paths.CATALOG}").entry(name)
+
+
+def _yaml(value: dict[str, Any]) -> str:
+    yaml, text = YAML(typ="safe", pure=True), io.StringIO()
+    yaml.default_flow_style, yaml.sort_base_mapping_type_on_output = None, False  # type: ignore[assignment]
+    yaml.width, yaml.allow_unicode = 110, True
+    yaml.dump(value, text)
+    return text.getvalue()

@@ -1,0 +1,49 @@
+"""Is a result worse than the reference that was committed? docs/gate.md says how it decides.
+
+Exit code 0: every run has the same bits, or changed and is no worse; 1: some figure is worse, or suspiciously better,
+or has too few seeds to decide, or is not comparable.
+"""
+
+import sys
+from contextlib import chdir, nullcontext
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from samebits.base.errors import UserError
+from samebits.base.files import write_text
+from samebits.base.params import load
+from samebits.claims import copies
+from samebits.gate import render
+from samebits.gate.judge import judge
+from samebits.gate.references import chosen
+
+
+def main(
+    datasets: Annotated[list[str] | None, typer.Argument(help="Only these; all of params.yaml if none.")] = None,
+    repro: Annotated[
+        bool,
+        typer.Option(
+            "--repro",
+            help="Run first what is not up to date; DATASETS in a copy of the project.",
+        ),
+    ] = False,
+    alpha: Annotated[float, typer.Option(help="Rate of false alarms, of all comparisons together.")] = 0.05,
+    markdown: Annotated[Path | None, typer.Option(help="Write the table to this file, for a pull request.")] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write the verdicts to this file as JUnit XML.")] = None,
+) -> None:
+    """Compare the outputs with the committed reference, seed by seed, and say whether they are worse."""
+    if not 0 < alpha < 0.5:
+        raise UserError(f"--alpha is {alpha}, but a rate of false alarms is greater than 0 and less than 0.5")
+    asked = chosen(datasets, load())
+    with copies.up_to_date(datasets) if repro else nullcontext(Path()) as project, chdir(project):
+        result = judge(asked, load(), alpha)
+    for path, text in ((markdown, render.markdown), (junit, render.junit)):
+        if path:
+            write_text(path, text(result))
+    print(render.terminal(result))
+    for refusal in result.refusals:
+        print(f"error: {refusal}", file=sys.stderr)
+    if not result.passes:
+        raise typer.Exit(1)

@@ -1,0 +1,28 @@
+"""The best published run of each dataset becomes its champion in MLflow's model registry."""
+
+from typing import Annotated
+
+import typer
+
+from samebits.base import params, paths
+from samebits.datasets import catalog
+from samebits.tracking.promoting import best, card
+from samebits.tracking.registry import register
+from samebits.tracking.store import connect
+
+ALIAS = "champion"
+
+
+def main(
+    datasets: Annotated[list[str] | None, typer.Argument(help="Only these; all of params.yaml if none.")] = None,
+) -> None:
+    """Register the best published run of each dataset and make it the champion."""
+    known = catalog.load(paths.CATALOG)
+    entries = {dataset: known.entry(dataset) for dataset in datasets or params.load().datasets}
+    with connect() as store:
+        for dataset, entry in entries.items():
+            chosen, by = best(dataset, store.finished(dataset))
+            name = f"samebits-{dataset}"
+            version = register(store, name, chosen, card(entry, chosen, by), ALIAS)
+            figure = f"{by.replace('_', ' ')} {chosen.metrics[by]:.4f}, the mean of {chosen.tags['seeds']} seeds"
+            print(f"models:/{name}@{ALIAS} is version {version}: {chosen.tags['run']}, {figure}", flush=True)

@@ -1,0 +1,49 @@
+"""Which model answers: a run of this project, a file, or one that MLflow's registry knows."""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from samebits.base import paths
+from samebits.base.command_line import require_project
+from samebits.base.errors import UserError
+from samebits.base.params import RUNS
+from samebits.inference.classifier import Classifier
+
+REGISTRY = "models:/"
+DEFAULT = "mlp"
+
+Fetch = Callable[[str, Path], Path]  # the file of a registered model, brought into a folder
+
+
+def choose(dataset: str, run: str | None, model: str | None, seed: int | None, fetch: Fetch) -> Classifier:
+    """Load a model that was trained on `dataset`: that of `run`, one of RUNS, or else `model`.
+
+    `model` is the path of a file, or models:/NAME@ALIAS, which `fetch` gets. Raises UserError.
+    """
+    if model is None:
+        return _of_run(dataset, run or DEFAULT, seed)
+    if run is not None:
+        raise UserError(f"--run {run} and --model {model} name two models: give one of them")
+    if not model.startswith(REGISTRY):
+        if not Path(model).is_file():
+            hint = f"; --run {model} is a run of this project" if model in RUNS else ""
+            raise UserError(f"--model {model} is neither a file nor {REGISTRY}NAME@ALIAS{hint}")
+        return _load(Path(model), dataset, seed)
+    with tempfile.TemporaryDirectory() as folder:
+        return _load(fetch(model, Path(folder)), dataset, seed, name=model)
+
+
+def _of_run(dataset: str, run: str, seed: int | None) -> Classifier:
+    require_project()
+    if run not in RUNS:
+        raise UserError(f"--run {run} is none of {', '.join(RUNS)}; --model takes a file or {REGISTRY}NAME@ALIAS")
+    return _load(paths.model(dataset, run), dataset, seed)
+
+
+def _load(path: Path, dataset: str, seed: int | None, name: str = "") -> Classifier:
+    classifier = Classifier.load(path, seed)
+    trained_on = classifier.description.dataset
+    if trained_on != dataset:
+        raise UserError(f"{name or path} was trained on {trained_on}, not on {dataset}: ask for {trained_on}")
+    return classifier

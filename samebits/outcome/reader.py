@@ -1,0 +1,158 @@
+"""The one reader of finished outputs: what it returns is whole, and belongs together and to params.yaml."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from safetensors import SafetensorError, safe_open
+
+from samebits.base import paths
+from samebits.base.errors import UserError
+from samebits.base.files import read_json, sha256
+from samebits.base.params import RUNS, Params, Training
+from samebits.outcome.finished import Data, Dataset, Run
+from samebits.outcome.freshness import changed_since
+
+HISTORY = "seed epoch train_loss train_accuracy test_loss test_accuracy"
+SUMMARY = "title classes image digest splits"
+METRICS = "seeds test parameters model_sha256"
+
+T = TypeVar("T")
+
+
+class StaleError(UserError):
+    """An output that is missing, damaged, or not of the others and params.yaml: it names file, fault and stage."""
+
+    def __init__(self, path: Path | str, fault: str, stage: str) -> None:
+        super().__init__(f"{path} {fault}: run `dvc repro {stage}`")
+
+
+def read_dataset(name: str, params: Params) -> Dataset:
+    """Read all that the pipeline made of a dataset. Raises StaleError naming the file and the stage to run."""
+    data, stage = read_data(name), evaluate_stage(name)
+    shared_start = _read(paths.shared_start(name), stage, _object("identical largest_difference sha256"))
+    calibration = _read(paths.calibration(name), stage, _object("model_sha256 fitted_on runs"))
+    comparison = _read(paths.comparison(name), stage, _object("model_sha256 pairs"))
+    runs = [read_run(data, run, params) for run in RUNS]
+    for path, content in ((paths.calibration(name), calibration), (paths.comparison(name), comparison)):
+        if content["model_sha256"] != {run.name: run.metrics["model_sha256"] for run in runs}:
+            raise StaleError(path, f"was measured on other models than those in {paths.MODELS / name}", stage)
+    runs = [replace(run, calibration=calibration["runs"][run.name]) for run in runs]
+    return Dataset(name, data.summary, data.images, shared_start, comparison["pairs"], runs, calibration["fitted_on"])
+
+
+def read_data(name: str) -> Data:
+    """Read a dataset's summary and its test split. Raises StaleError."""
+    stage = f"preprocess@{name}"
+    summary = _read(paths.summary(name), stage, _object(SUMMARY))
+    images, labels = _read(paths.split(name, "test"), stage, _images)
+    return Data(name, summary, images, [summary["classes"][label] for label in labels])
+
+
+def read_run(data: Data, name: str, params: Params) -> Run:
+    """Read what came out of a run, one of RUNS, on a dataset. Raises StaleError."""
+    dataset, training = data.name, params.training(name)
+    train, evaluate = train_stage(dataset, name), evaluate_stage(dataset)
+    model, metrics = paths.model(dataset, name), paths.metrics(dataset, name)
+    history, predictions = paths.history(dataset, name), paths.predictions(dataset, name)
+    run = Run(
+        name,
+        training,
+        metrics=_read(metrics, evaluate, _object(METRICS)),
+        history=_read(history, train, _table(HISTORY)),
+        classes=_read(paths.classes(dataset, name), evaluate, _table("class precision recall f1 support")),
+        confusion=_read(paths.confusion(dataset, name), evaluate, _table("actual predicted count")),
+        predictions=_read(predictions, evaluate, _table("index actual predicted probability")),
+        weight=_read(model, train, _weight),
+    )
+    if run.predictions["actual"].tolist() != data.actual or not _counted(run.predictions["index"]):
+        raise StaleError(predictions, f"is about other images than {paths.split(dataset, 'test')}", evaluate)
+    if list(zip(run.history["seed"], run.history["epoch"], strict=True)) != _rows(training):
+        raise StaleError(history, "has other seeds or epochs than params.yaml", train)
+    if run.metrics["model_sha256"] != _read(model, train, sha256):
+        raise StaleError(metrics, f"was measured on another model than {model}", evaluate)
+    if run.metrics["seeds"] != training.seeds:
+        raise StaleError(metrics, "has other seeds than params.yaml", evaluate)
+    return run
+
+
+def require_fresh(dataset: str, run: str) -> None:
+    """Raise StaleError if params.yaml or the data changed since the model of `run` was made.
+
+    DVC knows that itself before it runs a stage; this is for whoever reads the outputs at another time.
+    """
+    if changed := changed_since(paths.processed(dataset), paths.model(dataset, run), paths.history(dataset, run)):
+        raise StaleError(changed, f"has changed since {dataset} {run} was trained", evaluate_stage(dataset))
+
+
+def train_stage(dataset: str, run: str) -> str:
+    """Name the stage of dvc.yaml that trains `run`."""
+    return f"train-scratch@{dataset}" if run == "scratch" else f"train-concise@{dataset}-{run}"
+
+
+def evaluate_stage(dataset: str) -> str:
+    """Name the stage of dvc.yaml that evaluates all runs of a dataset."""
+    return f"evaluate@{dataset}"
+
+
+def _rows(training: Training) -> list[tuple[int, int]]:
+    """Seed and epoch of each row that a history has."""
+    return [(seed, epoch) for seed in training.seeds for epoch in range(1, training.epochs + 1)]
+
+
+def _counted(index: "pd.Series[int]") -> bool:
+    return index.tolist() == list(range(len(index)))
+
+
+def _images(path: Path) -> tuple[npt.NDArray[np.uint8], list[int]]:
+    """Read images uint8 [N, H, W] and labels."""
+    with safe_open(path, framework="numpy") as file:
+        return file.get_tensor("images"), file.get_tensor("labels").tolist()
+
+
+def _weight(path: Path) -> npt.NDArray[np.float64] | None:
+    """Read the first seed's weight [K, D] of a model that is one layer."""
+    with safe_open(path, framework="numpy") as file:
+        layers = [file.get_slice(name) for name in file.keys() if len(file.get_slice(name).get_shape()) == 3]  # noqa: SIM118
+        return layers[0][0].astype(np.float64) if len(layers) == 1 else None
+
+
+def _object(keys: str) -> Callable[[Path], dict[str, Any]]:
+    """Return a reader of JSON files that hold an object with (at least) these keys."""
+
+    def read(path: Path) -> dict[str, Any]:
+        value = read_json(path)
+        if missing := set(keys.split()) - set(value if isinstance(value, dict) else ()):
+            raise ValueError(f"no {', '.join(sorted(missing))}")
+        content: dict[str, Any] = value
+        return content
+
+    return read
+
+
+def _table(columns: str) -> Callable[[Path], pd.DataFrame]:
+    """Return a reader of CSV files that have (at least) these columns; class names stay text, floats exact."""
+    text = dict.fromkeys(["class", "actual", "predicted"], str)
+
+    def read(path: Path) -> pd.DataFrame:
+        table = pd.read_csv(path, dtype=text, keep_default_na=False)
+        missing = set(columns.split()) - set(table)
+        if missing:
+            raise ValueError(f"no column {', '.join(sorted(missing))}")
+        return table
+
+    return read
+
+
+def _read(path: Path, stage: str, reader: Callable[[Path], T]) -> T:
+    """Return reader(path). Raises StaleError naming the stage that writes `path` if that cannot be."""
+    try:
+        return reader(path)
+    except FileNotFoundError:
+        raise StaleError(path, "is missing", stage) from None
+    except (ValueError, SafetensorError) as error:
+        raise StaleError(path, f"is damaged ({str(error).strip()})", stage) from None

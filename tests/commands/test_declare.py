@@ -1,0 +1,174 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from samebits.base.errors import UserError
+from samebits.base.files import sha256
+from samebits.commands import declare
+from samebits.datasets import catalog
+from tests.conftest import ROOT, environment
+from tests.made.own import edited, write_pictures, write_table
+
+CATALOG = Path("data/catalog.yaml")
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("data").mkdir()
+    CATALOG.write_bytes((ROOT / "data/catalog.yaml").read_bytes())
+    write_table(Path("otto.csv"), rows=90)
+    write_pictures(Path("my shapes"), each=5)
+
+
+def test_a_table(capsys):
+    before = CATALOG.read_text()
+    declare.main("otto", Path("otto.csv"), label="target", ignore=["id"], test_share=0.3)
+    printed = capsys.readouterr().out
+    assert YAML(typ="safe").load(printed) == {
+        "otto": {
+            "title": "otto",
+            "format": "table",
+            "path": "otto.csv",
+            "sha256": sha256(Path("otto.csv")),
+            "classes": [f"Class_{i}" for i in range(1, 10)],
+            "image": [1, 93],
+            "label": "target",
+            "ignore": ["id"],
+            "test_share": 0.3,
+        }
+    }
+    assert CATALOG.read_text() == before, "only --write writes"
+
+
+def test_written_entries_are_appended_and_nothing_else_changes(capsys):
+    before = CATALOG.read_text()
+    declare.main("otto", Path("otto.csv"), label="target", ignore=["id"], write=True)
+    declare.main("shapes", Path("my shapes"), write=True)
+    first, second = capsys.readouterr().out.split("# written to data/catalog.yaml")[:2]
+    assert CATALOG.read_text() == f"{before}\n{first}\n{second.partition(chr(10))[2]}"
+    found = catalog.load(CATALOG)
+    assert list(found.root) == ["fashion_mnist", "mnist", "digits", "otto", "shapes"]
+    assert (found.root["shapes"].path, found.root["shapes"].test_share) == ("my shapes", 0.2)
+    assert found.root["shapes"].classes == ["bar", "cross", "null"]
+    with pytest.raises(UserError, match=r"data/catalog.yaml has an entry otto already"):
+        declare.main("otto", Path("my shapes"))
+
+
+def test_names_that_yaml_would_read_as_something_else(capsys):
+    for old, new in (("bar", "no"), ("cross", "1")):
+        Path("my shapes", old).rename(Path("my shapes", new))
+    declare.main("shapes", Path("my shapes"), write=True)
+    assert catalog.load(CATALOG).root["shapes"].classes == ["1", "no", "null"]
+
+
+def test_a_folder_that_is_parted_already(capsys):
+    write_pictures(Path("both/train"), each=3)
+    write_pictures(Path("both/test"), each=2)
+    declare.main("shapes", Path("both"), write=True)
+    entry = catalog.load(CATALOG).root["shapes"]
+    assert (entry.test_share, entry.classes, entry.image) == (None, ["bar", "cross", "null"], [12, 12])
+
+
+def without_label():
+    declare.main("otto", Path("otto.csv"))
+
+
+def one_class():
+    write_table(Path("otto.csv"), rows=20, classes=1)
+    declare.main("otto", Path("otto.csv"), label="target")
+
+
+def rare_class():
+    edited("otto.csv", 2, -1, "Class_0")
+    declare.main("otto", Path("otto.csv"), label="target")
+
+
+def bad_cell():
+    edited("otto.csv", 17, 3, "?")
+    declare.main("otto", Path("otto.csv"), label="target")
+
+
+def bad_share():
+    declare.main("otto", Path("otto.csv"), label="target", test_share=1.0)
+
+
+def bad_name():
+    declare.main("my-otto", Path("otto.csv"), label="target")
+
+
+def missing():
+    declare.main("otto", Path("otto.scv"), label="target")
+
+
+def folder_of_pictures():
+    declare.main("shapes", Path("my shapes/bar"))
+
+
+def empty_class():
+    Path("my shapes/empty").mkdir()
+    declare.main("shapes", Path("my shapes"))
+
+
+def no_pictures():
+    Path("new/a").mkdir(parents=True)
+    Path("new/b").mkdir()
+    declare.main("shapes", Path("new"))
+
+
+def other_file():
+    Path("my shapes/bar/notes.txt").write_text("hello")
+    declare.main("shapes", Path("my shapes"))
+
+
+FAULTS = {
+    without_label: "otto.csv is a table: say which column holds the class, by --label COLUMN",
+    one_class: "otto.csv has only the class Class_1: two are wanted, or more",
+    rare_class: "the class Class_0 has 1 of 90 examples, and test_share 0.2 puts 0 of them into the test set",
+    bad_cell: "otto.csv, row 17, column 'feat_3': '?' is not a finite number",
+    bad_share: "the entry for data/catalog.yaml: otto.test_share is 1.0, but it should be less than 1",
+    bad_name: "the entry for data/catalog.yaml: my-otto",
+    missing: "there is no file or folder otto.scv",
+    folder_of_pictures: "my shapes/bar has no class: two are wanted, or more",
+    empty_class: "my shapes/empty holds no picture: each class must have some",
+    no_pictures: "new holds no pictures",
+    other_file: "my shapes/bar/notes.txt is neither a PNG nor a JPEG",
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_named_and_nothing_is_written(fault):
+    before = CATALOG.read_text()
+    with pytest.raises(UserError) as refusal:
+        fault()
+    assert str(refusal.value).startswith(FAULTS[fault])
+    assert CATALOG.read_text() == before
+
+
+def test_more_classes_than_a_byte_holds():
+    Path("wide.csv").write_text("a,y\n" + "".join(f"{i},{i % 257}\n" for i in range(600)))
+    with pytest.raises(UserError, match=r"wide.csv has 257 classes: labels are bytes, so at most 256 are possible"):
+        declare.main("wide", Path("wide.csv"), label="y")
+
+
+def test_the_command_line():
+    line = [
+        sys.executable,
+        "-m",
+        "samebits.commands.declare",
+        "otto",
+        "otto.csv",
+        "--label",
+        "target",
+        "--ignore",
+        "id",
+        "--write",
+    ]
+    said = subprocess.run(
+        line, env=environment(PYTHONPATH=str(ROOT)), capture_output=True, text=True, check=True
+    ).stdout
+    assert said.endswith("now put otto into `datasets` of params.yaml and run `dvc repro`\n")
+    assert catalog.load(CATALOG).root["otto"].ignore == ["id"]

@@ -1,0 +1,113 @@
+import csv
+import io
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.numpy import load_file
+
+from samebits.base.errors import UserError
+from samebits.commands import predict
+from tests.conftest import ROOT, environment
+from tests.made.trained import digits
+
+
+@pytest.fixture(autouse=True)
+def _here(monkeypatch):
+    monkeypatch.chdir(digits())
+
+
+@pytest.fixture(scope="module")
+def images():
+    return load_file(digits() / "data/processed/digits/test.safetensors")["images"]
+
+
+def rows(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def recorded(run="mlp"):
+    return [(row["predicted"], row["probability"]) for row in rows(digits() / "predictions/digits" / f"{run}.csv")]
+
+
+def ask(*arguments, data=None):
+    """The command line, as a user has it."""
+    line = [sys.executable, "-m", "samebits.commands.predict", *map(str, arguments)]
+    environ = environment(PYTHONPATH=str(ROOT))
+    return subprocess.run(line, cwd=digits(), env=environ, input=data, capture_output=True)
+
+
+def png(pixels):
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+def test_json_holds_the_bits_of_predictions_csv(images):
+    done = ask("digits", "-", "--json", "--top", 10, data=png(images[3]))
+    [answer] = json.loads(done.stdout)
+    assert (answer["class"], repr(answer["probability"])) == recorded()[3]
+    assert (answer["image"], answer["inverted"], len(answer["top"])) == ("standard input", False, 10)
+    assert answer["top"][0] == {"class": answer["class"], "probability": answer["probability"]}
+    probabilities = [each["probability"] for each in answer["top"]]
+    assert probabilities == sorted(probabilities, reverse=True)
+
+
+def test_a_folder_gives_a_csv_with_the_same_bits(tmp_path, images, capsys):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for i in range(9):
+        (folder / f"{i}.png").write_bytes(png(images[i]))
+    np.save(folder / "rest.npy", images[9:])
+    (folder / "notes.txt").write_text("not read")
+    predict.main("digits", [str(folder)], csv=tmp_path / "out/answers.csv")
+    found = rows(tmp_path / "out/answers.csv")
+    assert [(row["predicted"], row["probability"]) for row in found] == recorded()
+    assert [row["image"] for row in found][8:10] == [f"{folder}/8.png", f"{folder}/rest.npy[0]"]
+    assert capsys.readouterr().out == f"{len(images)} images: {tmp_path}/out/answers.csv\n"
+
+
+def test_the_table_in_words(tmp_path, capsys):
+    page = Image.new("L", (60, 90), 255)
+    page.paste(0, (28, 10, 34, 80))
+    page.save(tmp_path / "one.png")
+    predict.main("digits", [str(tmp_path / "one.png")], model="scratch", top=2)
+    first, second, third = capsys.readouterr().out.splitlines()
+    assert first == f"{tmp_path}/one.png: {second.split()[0]} (dark on light: inverted)"
+    assert third.split()[2] == "%"
+    predict.main("digits", [str(tmp_path / "one.png")], invert=True, as_json=True)
+    assert json.loads(capsys.readouterr().out)[0]["inverted"] is True
+
+
+def test_every_refused_file_is_named_and_nothing_is_written(tmp_path, images):
+    (tmp_path / "good.png").write_bytes(png(images[0]))
+    (tmp_path / "text.png").write_text("hello")
+    (tmp_path / "empty.jpg").touch()
+    with pytest.raises(UserError) as refusal:
+        predict.main("digits", [str(tmp_path), str(tmp_path / "gone.png")], csv=tmp_path / "out.csv")
+    assert str(refusal.value) == (
+        f"{tmp_path}/empty.jpg is empty: a picture is wanted; "
+        f"{tmp_path}/text.png is neither a PNG nor a JPEG, but something else; {tmp_path}/gone.png is missing"
+    )
+    assert not (tmp_path / "out.csv").exists()
+    many = [str(tmp_path / f"gone{i}.png") for i in range(8)]
+    with pytest.raises(UserError, match=r"gone4.png is missing; and 3 more$"):
+        predict.main("digits", many)
+
+
+def test_other_mistakes_are_sentences(tmp_path, monkeypatch):
+    with pytest.raises(UserError, match=r"is a folder without .png, .jpg, .jpeg, .npy files"):
+        predict.main("digits", [str(tmp_path)])
+    monkeypatch.setattr(predict, "LARGEST_FILE", 2**20)
+    with pytest.raises(UserError, match=r"^/dev/zero is larger than 1 MiB"):  # which never ends
+        predict.main("digits", ["/dev/zero"])
+
+
+def test_a_mistake_ends_with_one_sentence_and_a_code():
+    done = ask("mnist", "x.png")
+    assert done.returncode == 1
+    assert done.stderr == b"error: models/mnist/mlp/model.safetensors is missing: `dvc repro` trains it\n"

@@ -1,0 +1,107 @@
+import json
+from pathlib import Path
+
+import pytest
+from samebits.claims.provenance import changed_since, git_tags
+
+from tests.conftest import run
+
+PARAMS = "preprocess: {resize: null}\nscratch: {lr: 0.1, hidden: []}\nmlp: {lr: 0.01}\n"
+STAGES = {
+    "preprocess@digits": {
+        "params": {"params.yaml": {"preprocess": {"resize": None}}},
+        "outs": [{"path": "data/processed/digits", "md5": "data"}],
+    },
+    "train-scratch@digits": {
+        "deps": [{"path": "data/processed/digits", "md5": "data"}, {"path": "stages/scratch.py", "md5": "code"}],
+        "params": {"params.yaml": {"scratch.lr": 0.1, "scratch.hidden": []}},
+        "outs": [{"path": "models/digits/scratch/model.safetensors", "md5": "model"}],
+    },
+    "evaluate@digits": {
+        "params": {"params.yaml": {"mlp": {"lr": 7}}},  # of the last time: DVC writes it when the stage has ended
+        "outs": [{"path": "metrics/digits/scratch.json", "md5": "metrics"}],
+    },
+}
+
+
+@pytest.fixture(autouse=True)
+def _project(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text(PARAMS)
+    lock(STAGES)
+
+
+def lock(stages):
+    Path("dvc.lock").write_text(json.dumps({"schema": "2.0", "stages": stages}))
+
+
+def changed():
+    return changed_since("data/processed/digits", "models/digits/scratch")
+
+
+def test_nothing_changed():
+    assert changed() is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ("lr: 0.1", "lr: 0.2", "scratch.lr"),
+        ("hidden: []", "hidden: [3]", "scratch.hidden"),
+        ("resize: null", "resize: 8", "preprocess"),
+        ("lr: 0.1, ", "", "scratch.lr"),
+    ],
+)
+def test_a_parameter_changed(tmp_path, old, new, key):
+    (tmp_path / "params.yaml").write_text(PARAMS.replace(old, new))
+    assert changed() == f"{key} in params.yaml"
+
+
+def test_a_parameter_of_another_run_changed(tmp_path):
+    (tmp_path / "params.yaml").write_text(PARAMS.replace("0.01", "0.02"))
+    assert changed() is None
+
+
+def test_the_data_was_made_anew_and_the_model_was_not():
+    anew = {"outs": [{"path": "data/processed/digits", "md5": "other data"}]}
+    lock(STAGES | {"preprocess@digits": STAGES["preprocess@digits"] | anew})
+    assert changed() == "data/processed/digits"
+
+
+def test_what_dvc_does_not_know_counts_as_unchanged(tmp_path):
+    lock({})
+    assert changed() is None
+    (tmp_path / "dvc.lock").unlink()
+    assert changed() is None
+
+
+def test_git(tmp_path, monkeypatch):
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert git_tags() == {}
+    run("git", "init", "--quiet", "--initial-branch", "trunk", cwd=tmp_path)
+    assert git_tags() == {}, "there is no commit yet"
+    run("git", "add", ".", cwd=tmp_path)
+    name = ("-c", "user.name=Test", "-c", "user.email=test@example.org")
+    run("git", *name, "commit", "--quiet", "--message", "start", cwd=tmp_path)
+    commit = run("git", "rev-parse", "HEAD", cwd=tmp_path).stdout.strip()
+    clean = git_tags()
+    assert (
+        clean.items()
+        >= {
+            "mlflow.source.git.commit": commit,
+            "mlflow.source.git.branch": "trunk",
+            "git_dirty": "false",
+        }.items()
+    )
+    lock({})
+    assert git_tags() == clean, "dvc.lock records results"
+    (tmp_path / "reference").mkdir()
+    (tmp_path / "reference" / "run.json").write_text("{}")
+    assert git_tags() == clean, "so does the gate's reference"
+    (tmp_path / "params.yaml").write_text("")
+    assert git_tags() == clean | {"git_dirty": "true"}
+
+
+def test_without_git(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert git_tags() == {}

@@ -1,0 +1,79 @@
+"""MLflow on PostgreSQL, for real: a database of Debian's package, made for these tests in a temporary folder."""
+
+import importlib.util
+import os
+import pwd
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from samebits.tracking import store as tracking
+from tests.made.finished import runs
+from tests.tracking.test_store import a_record, add, artifacts, free_port, only_one, publish_at_once, serving  # noqa: F401
+
+FOUND = [shutil.which("pg_ctl"), *map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl")))]
+PG_CTL = next(filter(None, reversed(FOUND)), None)
+
+pytestmark = pytest.mark.skipif(not PG_CTL, reason="PostgreSQL is not installed here")
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory):
+    """The address of an empty database."""
+    driver = next(filter(importlib.util.find_spec, ("psycopg", "psycopg2")), None)
+    if not driver:
+        pytest.skip("neither psycopg nor psycopg2 is installed here, by which PostgreSQL is spoken to")
+    folder, port = Path("/tmp") / f"samebits-pg-{os.getpid()}", free_port()
+    folder.mkdir()
+    account = {}
+    if os.getuid() == 0:  # PostgreSQL refuses to run as root
+        account = {"user": "postgres", "group": "postgres", "extra_groups": []}
+        os.chown(folder, pwd.getpwnam("postgres").pw_uid, -1)
+
+    def pg(program, *arguments, check=True):
+        line = [Path(PG_CTL).with_name(program), *arguments]
+        log = (folder.with_suffix(".log")).open("ab")
+        subprocess.run(line, cwd=folder, check=check, stdout=log, stderr=log, **account)
+
+    pg("initdb", "-D", folder / "data", "-U", "ann", "--auth", "trust", "--no-sync")
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
+    pg("pg_ctl", "-D", folder / "data", "-w", "-o", options, "start")
+    try:
+        yield f"postgresql+{driver}://ann@127.0.0.1:{port}/postgres"
+    finally:
+        pg("pg_ctl", "-D", folder / "data", "-w", "-m", "immediate", "stop", check=False)
+        shutil.rmtree(folder)
+        folder.with_suffix(".log").unlink()
+
+
+def test_eight_publishers_at_once(database, tmp_path, monkeypatch, artifacts):  # noqa: F811
+    """First straight into the empty database, which they set up; then by way of a server on it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", database)
+    assert publish_at_once(artifacts, "straight") == [0] * 8
+    only_one(database, "straight")
+    assert (tmp_path / "mlartifacts").is_dir()
+    served = tmp_path / "served"
+    served.mkdir()
+    with serving(served, free_port(), store=database) as (address, _):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+        assert publish_at_once(artifacts, "served") == [0] * 8
+        add(a_record("served"), artifacts)
+        only_one(address, "served")
+        assert len([run for run in runs(address) if "mlflow.parentRunId" not in run.data.tags]) >= 2
+
+
+def test_a_database_that_is_not_there(database, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    port = database.rpartition(":")[2].partition("/")[0]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", database.replace("ann@", "ann:s3cret@").replace(port, str(free_port())))
+    with (
+        pytest.raises(tracking.UnavailableError, match=r"cannot be used: .*Connection refused") as caught,
+        tracking.connect(),
+    ):
+        pass
+    assert "s3cret" not in str(caught.value)

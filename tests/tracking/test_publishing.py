@@ -1,0 +1,299 @@
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from samebits.base.command_line import UserError
+from samebits.base.files import read_json, sha256, write_json
+from samebits.base.params import load
+from samebits.commands import publish
+from samebits.tracking import best_effort
+from tests.conftest import ROOT, run
+from tests.made.finished import empty_store, finish, project, runs
+
+SCRATCH, CONCISE, MLP = (f"digits {name}: published\n" for name in ("scratch", "concise", "mlp"))
+PUBLISHED = SCRATCH + CONCISE + MLP
+ALREADY = PUBLISHED.replace("published", "already there")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The finished outputs of all runs of digits, here."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    return project(tmp_path, "digits")
+
+
+@pytest.fixture
+def store(folder):
+    empty_store(folder)
+    return f"sqlite:///{folder}/mlflow.db"
+
+
+def parents(uri):
+    return [entry for entry in runs(uri) if "mlflow.parentRunId" not in entry.data.tags]
+
+
+def edit(path, **changes):
+    write_json(path, read_json(path) | changes)
+
+
+def edit_params(old, new):
+    text = Path("params.yaml").read_text()
+    assert old in text
+    Path("params.yaml").write_text(text.replace(old, new, 1))
+
+
+def test_twice_is_once(store, capsys):
+    publish.publish()
+    assert capsys.readouterr().out == PUBLISHED
+    first = [entry.info.run_id for entry in parents(store)]
+    publish.publish("digits")
+    publish.publish()
+    assert capsys.readouterr().out == ALREADY * 2
+    assert [entry.info.run_id for entry in parents(store)] == first
+    assert len(first) == 3
+
+
+def test_what_a_run_holds(folder, store):
+    hashed = sha256(folder / "models/digits/mlp/model.safetensors")
+    log = {"model_sha256": hashed, "device": "cuda:0", "seconds": 42.5, "versions": {"torch": "2.15.0"}}
+    write_json(folder / "logs/digits/mlp.json", log)
+    write_json(folder / "logs/digits/scratch.json", log)
+    publish.publish()
+    scratch, _, mlp = sorted(parents(store), key=lambda entry: list(publish.RUNS).index(entry.data.tags["run"]))
+    assert mlp.info.run_name == "digits mlp"
+    assert mlp.data.params == {
+        "dataset": "digits",
+        "run": "mlp",
+        "arithmetic": "float32",
+        "resize": "None",
+        "validation_size": "0",
+        "seeds": "[0]",
+        "epochs": "2",
+        "batch_size": "64",
+        "lr": "0.01",
+        "momentum": "0.5",
+        "init_std": "None",
+        "hidden": "[520, 320]",
+        "parameters": "195",
+    }
+    assert mlp.data.metrics == {"train_loss": 0.5, "train_accuracy": 0.9, "test_loss": 0.125, "test_accuracy": 0.9}
+    assert (
+        mlp.data.tags.items()
+        >= {
+            "dataset": "digits",
+            "run": "mlp",
+            "dataset_digest": f"{0:064x}",
+            "model_sha256": hashed,
+            "device": "cuda:0",
+            "seconds": "42.5",
+            "torch": "2.15.0",
+            "mlflow.note.content": "Digits, mlp: test accuracy 0.9000",
+        }.items()
+    )
+    assert mlp.info.end_time - mlp.info.start_time == 42_500
+    assert len({entry.data.tags["mlflow.runColor"] for entry in parents(store)}) == 3
+    assert "device" not in scratch.data.tags, "the log is of another model"
+    client = MlflowClient(tracking_uri=store)
+    files = {"model", "plots", "history.csv", "metrics.json", "classes.csv", "confusion.csv", "predictions.csv"}
+    assert {file.path for file in client.list_artifacts(mlp.info.run_id)} == files
+    assert {file.path for file in client.list_artifacts(mlp.info.run_id, "plots")} == {
+        "plots/learning_curves.svg",
+        "plots/confusion_matrix.svg",
+    }
+    (kept,) = (folder / "mlartifacts").glob(f"{mlp.info.run_id}/artifacts/model/model.safetensors")
+    assert sha256(kept) == hashed
+    assert "Ankle boot" in kept.parents[1].joinpath("plots/confusion_matrix.svg").read_text()
+
+
+def test_the_curve_is_the_mean_of_the_seeds_and_ends_in_the_evaluation(tmp_path, store):
+    project(tmp_path, "digits", seeds=(0, 1))
+    publish.publish()
+    client = MlflowClient(tracking_uri=store)
+    entry = next(entry for entry in parents(store) if entry.data.tags["run"] == "scratch")
+
+    def curve(name):
+        points = client.get_metric_history(entry.info.run_id, name)
+        return {point.step: point.value for point in points}
+
+    assert curve("train_loss") == {1: 1 + 1 / 16, 2: 1 / 2 + 1 / 16, 3: pytest.approx(1 / 3 + 1 / 16)}
+    assert curve("test_loss") == {1: 2 + 1 / 16, 2: 1 + 1 / 16, 3: 0.125}
+    assert curve("test_accuracy")[3] == 0.8
+    assert curve("test_accuracy_std") == {0: 0.0125}
+    assert curve("test_accuracy_ci95_low") == {0: pytest.approx(0.77)}
+    assert curve("test_accuracy_ci95_high") == {0: pytest.approx(0.83)}
+    assert entry.data.tags["mlflow.note.content"].endswith("0.8000 (standard deviation 0.0125 over 2 seeds)")
+
+
+def test_what_cannot_be_known_by_mlflow_is_not_in_the_key(folder, monkeypatch):
+    key = publish.record("digits", "mlp", load()).key
+    assert len(key) == 64
+    write_json(folder / "logs/digits/mlp.json", {"model_sha256": "0", "device": "tpu", "versions": {}})
+    for path in folder.rglob("*.csv"):
+        os.utime(path, (0, 0))
+    monkeypatch.setattr(publish, "git_tags", lambda: {"mlflow.source.git.commit": "c" * 40})
+    edit_params("lr: 0.1,", "lr: 0.5,")  # of scratch
+    assert publish.record("digits", "mlp", load()).key == key
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda folder: edit_params("lr: 0.01", "lr: 0.02"),
+        lambda folder: edit_params("momentum: 0.5", "momentum: 0.9"),
+        lambda folder: edit_params("arithmetic: float32", "arithmetic: exact"),
+        lambda folder: edit_params("validation_size: 0", "validation_size: 10"),
+        lambda folder: edit_params("resize: null", "resize: 8"),
+        lambda folder: edit(folder / "data/processed/digits/summary.json", digest="1" * 64),
+        lambda folder: edit(folder / "metrics/digits/mlp.json", parameters=196),
+        lambda folder: finish(folder, "digits", "mlp", better=0.01),
+    ],
+)
+def test_another_result_is_another_run(folder, change):
+    key = publish.record("digits", "mlp", load()).key
+    change(folder)
+    assert publish.record("digits", "mlp", load()).key != key
+
+
+def test_results_that_come_back_are_already_there(folder, store, capsys):
+    publish.publish()
+    finish(folder, "digits", "mlp", better=0.01)
+    edit_params("lr: 0.01", "lr: 0.02")
+    publish.publish()
+    finish(folder, "digits", "mlp")
+    edit_params("lr: 0.02", "lr: 0.01")
+    capsys.readouterr()
+    publish.publish()
+    assert capsys.readouterr().out == ALREADY
+    assert len(parents(store)) == 4
+
+
+@pytest.mark.parametrize("log", ["", "[1]", "{}", '{"model_sha256": "0"}'])
+def test_nothing_hangs_on_the_log_of_the_training(folder, log):
+    (folder / "logs/digits").mkdir(parents=True)
+    (folder / "logs/digits/mlp.json").write_text(log)
+    assert publish.record("digits", "mlp", load()).seconds == 0
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [
+        "models/digits/concise/model.safetensors",
+        "models/digits/concise/history.csv",
+        "metrics/digits/concise.json",
+        "metrics/digits/concise_classes.csv",
+        "metrics/digits/concise_confusion.csv",
+        "predictions/digits/concise.csv",
+    ],
+)
+def test_a_run_that_is_not_finished_is_named_and_left_out(folder, store, capsys, missing):
+    (folder / missing).unlink()
+    publish.publish()
+    reason = f"digits concise: not published, {missing} is missing: run `dvc repro`\n"
+    assert capsys.readouterr().out == reason + SCRATCH + MLP
+
+
+def overwrite(path, text):
+    return lambda folder: (folder / path).write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (
+            lambda folder: edit(folder / "metrics/digits/concise.json", model_sha256="0"),
+            "its metrics are of another model",
+        ),
+        (
+            lambda folder: edit_params("2, batch_size: 128", "4, batch_size: 128"),
+            "its epochs are not those of params.yaml",
+        ),
+        (lambda folder: finish(folder, "digits", "concise", (0, 7)), "its seeds are not those of params.yaml"),
+        (overwrite("metrics/digits/concise.json", '{"see'), "its outputs cannot be read (JSONDecodeError: "),
+        (overwrite("metrics/digits/concise.json", "{}"), "its outputs cannot be read (KeyError: 'model_sha256')"),
+        (overwrite("models/digits/concise/history.csv", ""), "its outputs cannot be read (EmptyDataError: "),
+        (
+            overwrite("models/digits/concise/history.csv", "seed\n0\n"),
+            "its outputs cannot be read (KeyError: 'epoch')",
+        ),
+        (overwrite("models/digits/concise/model.safetensors", "?"), "its metrics are of another model"),
+    ],
+)
+def test_outputs_that_do_not_belong_together_are_left_out(folder, fault, reason):
+    fault(folder)
+    with pytest.raises(publish.UnfinishedError) as caught:
+        publish.record("digits", "concise", load())
+    assert str(caught.value).startswith(reason)
+
+
+def test_a_parameter_that_changed_after_the_training(folder):
+    """The outputs still fit each other, so only dvc.lock can tell."""
+    stage = {"outs": [{"path": "models/digits/mlp", "md5": "m"}], "params": {"params.yaml": {"mlp.lr": 0.02}}}
+    (folder / "dvc.lock").write_text(json.dumps({"schema": "2.0", "stages": {"train-concise@digits-mlp": stage}}))
+    publish.record("digits", "concise", load())
+    with pytest.raises(publish.UnfinishedError, match=r"^mlp.lr in params.yaml has changed since$"):
+        publish.record("digits", "mlp", load())
+
+
+def test_nothing_finished_makes_no_store(folder, capsys):
+    for name in publish.RUNS:
+        (folder / f"metrics/digits/{name}.json").unlink()
+    publish.publish()
+    assert capsys.readouterr().out.count("not published") == 3
+    assert not (folder / "mlflow.db").exists()
+
+
+def test_a_dataset_that_params_does_not_name(folder):
+    with pytest.raises(UserError, match=r"^mnist: params.yaml names only digits$"):
+        publish.publish("digits", "mnist")
+
+
+def test_killed_in_the_middle(folder, store, capsys):
+    code = """
+import os, signal
+from mlflow import MlflowClient
+from samebits.commands.publish import publish
+MlflowClient.set_terminated = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+publish()
+"""
+    killed = run(sys.executable, "-c", code, cwd=folder, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert [entry.info.status for entry in parents(store)] == ["RUNNING"]
+    publish.publish()
+    assert capsys.readouterr().out == PUBLISHED
+    assert [entry.info.status for entry in parents(store)] == ["FINISHED"] * 3
+    assert len({entry.data.tags["samebits.key"] for entry in parents(store)}) == 3
+
+
+def test_two_publishers_at_once_and_no_database_yet(folder, capfd):
+    both = [threading.Thread(target=best_effort.publish, args=("digits",)) for _ in range(2)]
+    for thread in both:
+        thread.start()
+    for thread in both:
+        thread.join()
+    printed = capfd.readouterr()
+    lines = [*PUBLISHED.splitlines(), *ALREADY.splitlines(), "setting up mlflow.db"]
+    assert (sorted(printed.out.splitlines()), printed.err) == (sorted(lines), "")
+    assert len(parents(f"sqlite:///{folder}/mlflow.db")) == 3
+
+
+def closed_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_by_hand_a_dead_server_is_exit_code_3(folder):
+    address = f"http://ann:s3cret@127.0.0.1:{closed_port()}"
+    done = run(sys.executable, "-m", "samebits.commands.publish", cwd=folder, check=False, MLFLOW_TRACKING_URI=address)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr == f"error: MLflow at {address.replace('ann:s3cret@', '')} cannot be reached\n"

@@ -9,7 +9,7 @@ SCRIPT = """
 import sys
 
 class Poor:
-    allowed = {"torch", "numpy", "safetensors", "stages"}
+    allowed = {"torch", "numpy", "safetensors", "samebits"}
 
     def __init__(self):
         import torch, numpy, safetensors.torch  # with whatever these bring along
@@ -24,8 +24,8 @@ sys.meta_path.insert(0, Poor())
 for room in sys.argv[1:]:
     __import__(room)
 """
-LEARNING = ("concise", "description", "device", "float32", "load", "scratch", "shared_start", "training")
-ROOMS = ["samebits.exact", *(f"samebits.learning.{name}" for name in LEARNING)]
+LEARNING = ("concise", "description", "device", "float32", "load", "scratch", "training")
+ROOMS = ["samebits.exact", *(f"samebits.learning.{name}" for name in LEARNING), "samebits.measures.shared_start"]
 
 
 def poor(*modules):

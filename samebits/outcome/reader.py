@@ -8,18 +8,18 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from pydantic import BaseModel, ValidationError
 from safetensors import SafetensorError, safe_open
 
 from samebits.base import paths
 from samebits.base.errors import UserError
 from samebits.base.files import read_json, sha256
 from samebits.base.params import RUNS, Params, Training
+from samebits.outcome import forms
 from samebits.outcome.finished import Data, Dataset, Run
 from samebits.outcome.freshness import changed_since
 
 HISTORY = "seed epoch train_loss train_accuracy test_loss test_accuracy"
-SUMMARY = "title classes image digest splits"
-METRICS = "seeds test parameters model_sha256"
 
 T = TypeVar("T")
 
@@ -34,9 +34,9 @@ class StaleError(UserError):
 def read_dataset(name: str, params: Params) -> Dataset:
     """Read all that the pipeline made of a dataset. Raises StaleError naming the file and the stage to run."""
     data, stage = read_data(name), evaluate_stage(name)
-    shared_start = _read(paths.shared_start(name), stage, _object("identical largest_difference sha256"))
-    calibration = _read(paths.calibration(name), stage, _object("model_sha256 fitted_on runs"))
-    comparison = _read(paths.comparison(name), stage, _object("model_sha256 pairs"))
+    shared_start = _read(paths.shared_start(name), stage, _json(forms.SharedStart))
+    calibration = _read(paths.calibration(name), stage, _json(forms.Calibration))
+    comparison = _read(paths.comparison(name), stage, _json(forms.Comparison))
     runs = [read_run(data, run, params) for run in RUNS]
     for path, content in ((paths.calibration(name), calibration), (paths.comparison(name), comparison)):
         if content["model_sha256"] != {run.name: run.metrics["model_sha256"] for run in runs}:
@@ -48,7 +48,7 @@ def read_dataset(name: str, params: Params) -> Dataset:
 def read_data(name: str) -> Data:
     """Read a dataset's summary and its test split. Raises StaleError."""
     stage = f"preprocess@{name}"
-    summary = _read(paths.summary(name), stage, _object(SUMMARY))
+    summary = _read(paths.summary(name), stage, _json(forms.Summary))
     images, labels = _read(paths.split(name, "test"), stage, _images)
     return Data(name, summary, images, [summary["classes"][label] for label in labels])
 
@@ -62,7 +62,7 @@ def read_run(data: Data, name: str, params: Params) -> Run:
     run = Run(
         name,
         training,
-        metrics=_read(metrics, evaluate, _object(METRICS)),
+        metrics=_read(metrics, evaluate, _json(forms.Metrics)),
         history=_read(history, train, _table(HISTORY)),
         classes=_read(paths.classes(dataset, name), evaluate, _table("class precision recall f1 support")),
         confusion=_read(paths.confusion(dataset, name), evaluate, _table("actual predicted count")),
@@ -85,7 +85,7 @@ def require_fresh(dataset: str, run: str) -> None:
 
     DVC knows that itself before it runs a stage; this is for whoever reads the outputs at another time.
     """
-    if changed := changed_since(paths.processed(dataset), paths.model(dataset, run), paths.history(dataset, run)):
+    if changed := changed_since(paths.processed(dataset), paths.model(dataset, run).parent):
         raise StaleError(changed, f"has changed since {dataset} {run} was trained", evaluate_stage(dataset))
 
 
@@ -121,21 +121,23 @@ def _weight(path: Path) -> npt.NDArray[np.float64] | None:
         return layers[0][0].astype(np.float64) if len(layers) == 1 else None
 
 
-def _object(keys: str) -> Callable[[Path], dict[str, Any]]:
-    """Return a reader of JSON files that hold an object with (at least) these keys."""
+def _json(form: type[BaseModel]) -> Callable[[Path], dict[str, Any]]:
+    """Return a reader of JSON files that hold (at least) what `form` says."""
 
     def read(path: Path) -> dict[str, Any]:
-        value = read_json(path)
-        if missing := set(keys.split()) - set(value if isinstance(value, dict) else ()):
-            raise ValueError(f"no {', '.join(sorted(missing))}")
-        content: dict[str, Any] = value
-        return content
+        value: dict[str, Any] = read_json(path)
+        try:
+            form.model_validate(value)
+        except ValidationError as error:
+            faults = (f"{'.'.join(map(str, fault['loc'])) or 'the whole'}: {fault['msg']}" for fault in error.errors())
+            raise ValueError("; ".join(faults)) from None
+        return value
 
     return read
 
 
 def _table(columns: str) -> Callable[[Path], pd.DataFrame]:
-    """Return a reader of CSV files that have (at least) these columns; class names stay text, floats exact."""
+    """Return a reader of CSV files that have (at least) these columns: class names, which stay text, and numbers."""
     text = dict.fromkeys(["class", "actual", "predicted"], str)
 
     def read(path: Path) -> pd.DataFrame:
@@ -143,6 +145,9 @@ def _table(columns: str) -> Callable[[Path], pd.DataFrame]:
         missing = set(columns.split()) - set(table)
         if missing:
             raise ValueError(f"no column {', '.join(sorted(missing))}")
+        for column in table.columns.drop([*text], errors="ignore"):
+            if not pd.api.types.is_numeric_dtype(table[column]) or not np.isfinite(table[column]).all():
+                raise ValueError(f"column {column} holds what is no finite number")
         return table
 
     return read

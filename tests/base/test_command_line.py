@@ -10,7 +10,8 @@ from tests.conftest import ROOT, run
 
 STAGE = """
 from pathlib import Path
-from samebits.base.command_line import UserError, command
+from samebits.base.command_line import run_stage
+from samebits.base.errors import UserError
 from samebits.base.files import write_text
 
 def main(what: str) -> None:
@@ -21,7 +22,7 @@ def main(what: str) -> None:
         raise ZeroDivisionError
     write_text(Path(what) / "out.txt", "x" * 100_000)
 
-command(main)
+run_stage(main)
 """
 
 

@@ -32,7 +32,7 @@ def test_the_users_setting_wins(environ, seen):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="torch brings GNU's OpenMP along on Linux alone")
-@pytest.mark.parametrize("module", ["samebits.commands.check", "samebits.learning.device", "samebits.exact"])
+@pytest.mark.parametrize("module", ["stages.train_scratch", "stages.report"])
 def test_the_library_reads_it_when_torch_loads_it(module):
     script = f"import {module}"
     assert "GOMP_SPINCOUNT = '77'" in python(script, OMP_DISPLAY_ENV="verbose", GOMP_SPINCOUNT="77").stderr

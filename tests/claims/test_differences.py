@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from samebits.claims.differences import Difference, differences, explain, origins_that_differ
+from samebits.claims.differences import Difference, between, explain, origins_that_differ
 
 
 def md5(content):
@@ -23,11 +23,11 @@ MODEL = entry(out("models/history.csv"), out("models/model.safetensors"))
 
 
 def test_equal_locks_do_not_differ():
-    assert not list(differences({"train": MODEL}, {"train": MODEL}))
+    assert not list(between({"train": MODEL}, {"train": MODEL}))
 
 
 def test_stages_that_were_not_run_do_not_count():
-    assert not list(differences({"train": MODEL, "report": entry(out("reports"))}, {"train": MODEL}))
+    assert not list(between({"train": MODEL, "report": entry(out("reports"))}, {"train": MODEL}))
 
 
 def test_differences_come_in_the_order_of_the_run_and_tensors_first():
@@ -36,7 +36,7 @@ def test_differences_come_in_the_order_of_the_run_and_tensors_first():
         "train": entry(out("models/history.csv", b"2"), out("models/model.safetensors", b"2")),
         "evaluate": entry(out("metrics.json", b"2")),
     }
-    found = [(difference.stage, difference.path) for difference in differences(recorded, fresh)]
+    found = [(difference.stage, difference.path) for difference in between(recorded, fresh)]
     assert found == [
         ("train", "models/model.safetensors"),
         ("train", "models/history.csv"),
@@ -46,12 +46,12 @@ def test_differences_come_in_the_order_of_the_run_and_tensors_first():
 
 @pytest.mark.parametrize("change", [{"md5": md5(b"other")}, {"size": 7}])
 def test_hash_and_size_count(change):
-    assert list(differences({"train": entry(out("a"))}, {"train": entry(out("a", **change))}))
+    assert list(between({"train": entry(out("a"))}, {"train": entry(out("a", **change))}))
 
 
 def test_an_output_on_one_side_only_is_a_difference(tmp_path):
-    (gone,) = differences({"train": entry(out("a"))}, {"train": entry()})
-    (new,) = differences({"train": entry()}, {"train": entry(out("a"))})
+    (gone,) = between({"train": entry(out("a"))}, {"train": entry()})
+    (new,) = between({"train": entry()}, {"train": entry(out("a"))})
     assert explain(gone, tmp_path, tmp_path, tmp_path) == "a, which is an output in dvc.lock only"
     assert explain(new, tmp_path, tmp_path, tmp_path) == "a, which is an output here only"
 

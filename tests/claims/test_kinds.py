@@ -6,11 +6,10 @@
 from dataclasses import dataclass
 
 import pytest
-from samebits.claims.machines.__main__ import ask
 
 from samebits.base.errors import UserError
 from samebits.claims.machines import compare, kinds
-from samebits.claims.machines.kinds import Witness
+from samebits.claims.machines.kinds import Witness, ask_all
 
 
 @dataclass
@@ -35,7 +34,7 @@ def answers() -> Answers:
             chosen.append(kinds.find(name))
         except UserError as error:
             missing[name] = str(error)
-    witnesses, failures = ask(chosen)
+    witnesses, failures = ask_all(chosen)
     assert failures == []
     print(compare.table(witnesses))
     return Answers(witnesses, missing)

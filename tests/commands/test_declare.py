@@ -19,6 +19,7 @@ CATALOG = Path("data/catalog.yaml")
 def _here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("data").mkdir()
+    Path("dvc.yaml").touch()
     CATALOG.write_bytes((ROOT / "data/catalog.yaml").read_bytes())
     write_table(Path("otto.csv"), rows=90)
     write_pictures(Path("my shapes"), each=5)
@@ -158,7 +159,8 @@ def test_the_command_line():
     line = [
         sys.executable,
         "-m",
-        "samebits.commands.declare",
+        "samebits",
+        "declare",
         "otto",
         "otto.csv",
         "--label",

@@ -36,7 +36,7 @@ def recorded(run="mlp"):
 
 def ask(*arguments, data=None):
     """The command line, as a user has it."""
-    line = [sys.executable, "-m", "samebits.commands.predict", *map(str, arguments)]
+    line = [sys.executable, "-m", "samebits", "predict", *map(str, arguments)]
     environ = environment(PYTHONPATH=str(ROOT))
     return subprocess.run(line, cwd=digits(), env=environ, input=data, capture_output=True)
 
@@ -75,7 +75,7 @@ def test_the_table_in_words(tmp_path, capsys):
     page = Image.new("L", (60, 90), 255)
     page.paste(0, (28, 10, 34, 80))
     page.save(tmp_path / "one.png")
-    predict.main("digits", [str(tmp_path / "one.png")], model="scratch", top=2)
+    predict.main("digits", [str(tmp_path / "one.png")], run="scratch", top=2)
     first, second, third = capsys.readouterr().out.splitlines()
     assert first == f"{tmp_path}/one.png: {second.split()[0]} (dark on light: inverted)"
     assert third.split()[2] == "%"

@@ -30,7 +30,7 @@ NOTHING = "\N{EN DASH}"  # what the page says of an empty drawing
 @pytest.fixture(scope="module")
 def port():
     """A server of its own process, as a user starts it; at the end it must still be up, and stop on Ctrl-C."""
-    line = [sys.executable, "-m", "samebits.commands.serve", "digits", "--port", "0"]
+    line = [sys.executable, "-m", "samebits", "serve", "digits", "--port", "0"]
     environ = environment(PYTHONPATH=str(ROOT))
     with subprocess.Popen(line, cwd=digits(), env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         first = process.stdout.readline().decode()

@@ -4,10 +4,9 @@ import socket
 
 import pytest
 
-from samebits.base.command_line import UserError
+from samebits.base.errors import UserError
 from samebits.commands import ui
 from samebits.tracking import best_effort
-from samebits.tracking import store as tracking
 from tests.made.finished import empty_store
 
 
@@ -74,7 +73,7 @@ def test_a_server_elsewhere_is_only_named(monkeypatch, became, capsys):
             return "view"
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://ann:s3cret@mlflow.example.org/")
-    monkeypatch.setattr(tracking, "connect", lambda: contextlib.nullcontext(Elsewhere))
+    monkeypatch.setattr(ui, "connect", lambda: contextlib.nullcontext(Elsewhere))
     ui.main(5000)
     assert capsys.readouterr().out.startswith("MLflow is at https://mlflow.example.org/#/experiments/7/runs?")
     assert became == []

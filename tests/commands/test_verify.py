@@ -112,7 +112,7 @@ def settings(folder, **changes):
 
 
 def verify(folder, *arguments, **changes):
-    line = [sys.executable, "-m", "samebits.commands.verify", *arguments]
+    line = [sys.executable, "-m", "samebits", "verify", *arguments]
     done = run(*line, cwd=folder, check=False, **settings(folder, **changes))
     assert "Traceback" not in done.stderr, done.stderr
     assert not list((folder.parent / "temporary").glob("samebits-*"))
@@ -193,7 +193,7 @@ def test_a_stage_that_fails_is_named(toy):
 def test_interrupting_it_leaves_nothing_behind(toy):
     seen = toy.parent / "seen"
     process = subprocess.Popen(
-        [sys.executable, "-m", "samebits.commands.verify", "here"],
+        [sys.executable, "-m", "samebits", "verify", "here"],
         cwd=toy,
         env=environment(**settings(toy, SEEN=str(seen), SLEEP="100")),
         start_new_session=True,
@@ -282,7 +282,7 @@ def test_the_real_training_with_another_constant(tmp_path):
     (folder / "dvc.yaml").write_text(kept + "\n")
     edit(folder, "params.yaml", "epochs: 20", "epochs: 1")
     commit(folder)
-    scratch = folder / "stages" / "learning" / "scratch.py"
+    scratch = folder / "samebits/learning/scratch.py"
     original = scratch.read_text()
     edit(folder, "samebits/learning/scratch.py", "w.sub_(v * lr)", "w.sub_(v * lr * 1.0000001)")
     dvc("repro", cwd=folder)

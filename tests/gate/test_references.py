@@ -7,6 +7,7 @@ from samebits.base.errors import UserError
 from samebits.base.files import read_json, write_json
 from samebits.base.params import load
 from samebits.commands import reference
+from samebits.gate import references
 from tests.conftest import run
 from tests.made.finished import finish, project
 
@@ -88,7 +89,7 @@ def test_a_damaged_one_is_written_anew():
 def test_a_dataset_needs_its_outputs_and_not_a_place_in_params(tmp_path):
     text = Path("params.yaml").read_text()
     Path("params.yaml").write_text(text.replace("datasets: [digits]", "datasets: [mnist]"))
-    with pytest.raises(UserError, match=r"data/processed/mnist/summary\.json is missing: run `dvc repro`"):
+    with pytest.raises(UserError, match=r"data/processed/mnist/summary\.json is missing: run `dvc repro preprocess@mnist`"):
         reference.main()
     reference.main(["digits"])
     assert SCRATCH.exists()
@@ -98,6 +99,10 @@ def test_a_dataset_needs_its_outputs_and_not_a_place_in_params(tmp_path):
 
 def spoil_model(folder):
     (folder / "models/digits/mlp/model.safetensors").write_bytes(b"other")
+
+
+def spoil_pairing(folder):
+    change(folder / "metrics/digits/mlp.json", model_sha256="0")
 
 
 def spoil_seeds(folder):
@@ -120,7 +125,7 @@ def spoil_metrics(folder):
 
 def spoil_values(folder):
     test = read_json(folder / "metrics/digits/mlp.json")["test"]
-    change(folder / "metrics/digits/mlp.json", test=test | {"loss": {"per_seed": [0.5]}})
+    change(folder / "metrics/digits/mlp.json", test=test | {"loss": {"mean": 0.5, "per_seed": [0.5]}})
 
 
 def spoil_params(folder):
@@ -138,14 +143,15 @@ def spoil_summary(folder):
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (spoil_model, "the metrics of digits mlp are of another model"),
-        (spoil_seeds, r"the seeds in the metrics of digits mlp are \[4, 3\], in params.yaml \[4, 2\]"),
+        (spoil_model, r"models/digits/mlp/model\.safetensors is damaged \(.*run `dvc repro train-concise@digits-mlp`"),
+        (spoil_pairing, r"metrics/digits/mlp\.json was measured on another model than models/digits/mlp"),
+        (spoil_seeds, r"metrics/digits/mlp\.json has other seeds than params\.yaml"),
+        (spoil_history, r"models/digits/mlp/history\.csv has other seeds or epochs than params\.yaml"),
+        (spoil_number, r"history\.csv is damaged \(column train_loss holds what is no finite number\)"),
         (
-            spoil_history,
-            "the history of digits mlp has 3 rows, to epoch 2, not one for each of the 2 seeds and 2 epochs",
+            spoil_metrics,
+            r"metrics/digits/mlp\.json is damaged \(seeds: Field required; .*`dvc repro evaluate@digits`",
         ),
-        (spoil_number, r"the outputs of digits mlp: values.first_train_loss.0 is nan"),
-        (spoil_metrics, "the outputs of digits mlp are damaged"),
         (spoil_values, "values.test_loss has 1 values for 2 seeds"),
         (spoil_params, "mlp in params.yaml has changed since digits mlp was trained"),
         (spoil_summary, r"summary\.json is missing"),
@@ -161,8 +167,8 @@ def test_it_is_written_from_finished_and_consistent_outputs_alone(tmp_path, spoi
 def test_what_is_read_back_is_what_was_measured():
     reference.main()
     for name in RUNS:
-        back = reference.recorded("digits", name)
-        assert back.model_copy(update={"provenance": None}) == reference.measured("digits", name, load())
+        back = references.recorded("digits", name)
+        assert back.model_copy(update={"provenance": None}) == references.measured("digits", name, load())
         assert back.provenance is not None
 
 
@@ -182,6 +188,6 @@ def test_a_reference_of_another_form_is_refused_with_what_is_wrong(spoil, said):
     reference.main()
     write_json(SCRATCH, spoil(read_json(SCRATCH)))
     with pytest.raises(UserError, match=said) as error:
-        reference.recorded("digits", "scratch")
+        references.recorded("digits", "scratch")
     assert str(error.value).startswith("reference/digits/scratch.json")
     assert len(str(error.value)) < 200, "one sentence"

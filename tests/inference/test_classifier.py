@@ -123,42 +123,53 @@ def test_the_classifier_imports_torch_numpy_and_safetensors_alone():
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def never(uri, folder):
+    raise AssertionError("nothing is to be fetched")
+
+
 class TestChoose:
     @pytest.fixture(autouse=True)
     def _here(self, monkeypatch):
         monkeypatch.chdir(digits())
 
     def test_a_run_or_a_file(self):
-        assert choose("digits", "scratch").description.run == "scratch"
-        assert choose("digits", str(model("concise"))).description.run == "concise"
-        assert choose("digits", "mlp", 5).seed == 5
+        assert choose("digits", "scratch", None, None, never).description.run == "scratch"
+        assert choose("digits", None, str(model("concise")), None, never).description.run == "concise"
+        assert choose("digits", None, None, 5, never).seed == 5
+        assert choose("digits", None, None, None, never).description.run == "mlp"
 
     def test_a_model_of_another_dataset_is_refused_by_name(self):
         with pytest.raises(UserError, match=rf"^{model()} was trained on digits, not on mnist: ask for digits$"):
-            choose("mnist", str(model()))
+            choose("mnist", None, str(model()), None, never)
 
     def test_what_is_nothing(self):
         with pytest.raises(UserError, match=r"^models/mnist/mlp/model.safetensors is missing"):
-            choose("mnist", "mlp")
-        with pytest.raises(
-            UserError, match=r"--model mpl is neither one of scratch, concise, mlp nor a file nor models:"
-        ):
-            choose("digits", "mpl")
+            choose("mnist", "mlp", None, None, never)
+        with pytest.raises(UserError, match=r"^--run mpl is none of scratch, concise, mlp; --model takes a file or"):
+            choose("digits", "mpl", None, None, never)
+        with pytest.raises(UserError, match=r"^--model mlp is neither a file nor models:.*; --run mlp is a run of"):
+            choose("digits", None, "mlp", None, never)
+        with pytest.raises(UserError, match=r"^--run mlp and --model x name two models: give one of them$"):
+            choose("digits", "mlp", "x", None, never)
 
-    def test_a_registered_model(self, monkeypatch):
-        """As the registry would hand it over; samebits.tracking.store is tested with a real one."""
-        from samebits.tracking import store as tracking
+    def test_outside_a_project(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(UserError, match=r"holds no dvc.yaml: run this from the root of a samebits project$"):
+            choose("mnist", "mlp", None, None, never)
+
+    def test_a_registered_model(self):
+        """As the registry would hand it over; that room is tested with a real one."""
 
         def fetch(uri, folder):
             if uri.endswith("@nobody"):
-                raise tracking.UnavailableError("MLflow does not answer")
+                raise UserError("MLflow does not answer")
             assert uri == "models:/samebits-digits@champion"
             (folder / "model.safetensors").write_bytes(model().read_bytes())
             return folder / "model.safetensors"
 
-        monkeypatch.setattr(tracking, "fetch_model", fetch)
-        assert said(choose("digits", "models:/samebits-digits@champion"), images()) == recorded("mlp")
+        champion = "models:/samebits-digits@champion"
+        assert said(choose("digits", None, champion, None, fetch), images()) == recorded("mlp")
         with pytest.raises(UserError, match=r"^models:/samebits-digits@champion was trained on digits, not on mnist"):
-            choose("mnist", "models:/samebits-digits@champion")
+            choose("mnist", None, champion, None, fetch)
         with pytest.raises(UserError, match=r"^MLflow does not answer$"):
-            choose("digits", "models:/samebits-digits@nobody")
+            choose("digits", None, "models:/samebits-digits@nobody", None, fetch)

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from samebits.base.errors import UserError
-from samebits.inference import pictures
+from samebits.datasets.pictures import LIMIT
 from samebits.inference.pictures import picture, read
 
 SIZE = (28, 28)
@@ -216,4 +216,4 @@ def test_arrays_that_are_refused(data, reason):
 
 
 def test_the_limits_are_those_that_the_text_states():
-    assert "10,000 pixels a side and 50,000,000" in pictures.LIMIT
+    assert "10,000 pixels a side and 50,000,000" in LIMIT

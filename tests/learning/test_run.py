@@ -4,6 +4,7 @@ import json
 import pytest
 import torch
 
+from samebits.base import paths
 from samebits.base.errors import UserError
 from samebits.base.files import sha256
 from samebits.base.params import load
@@ -20,61 +21,60 @@ NONE = Split(torch.zeros(0, 6, 6, dtype=torch.uint8), torch.zeros(0, dtype=torch
 
 
 @pytest.fixture
-def data(tmp_path):
+def data(tmp_path, monkeypatch):
     splits = {"train": images(300, 1), "validation": NONE, "test": images(100, 2)}
-    save(tmp_path / "x", "x", "X", list("abcdefghij"), splits)
-    return tmp_path / "x"
-
-
-def params(**changes):
     defaults = load()
+    monkeypatch.chdir(tmp_path)
+    save(paths.processed("x"), "x", "X", list("abcdefghij"), splits)
+    return defaults
+
+
+def params(defaults, **changes):
     block = {"seeds": [3, 5], "epochs": 2, "batch_size": 64, "hidden": [12]}
     mlp = defaults.mlp.model_copy(update=block | changes)
     return defaults.model_copy(update={"mlp": mlp, "arithmetic": "exact"})
 
 
-def test_a_run_leaves_its_model_history_and_log(data, tmp_path):
-    train("mlp", build, params(), data, tmp_path / "out", tmp_path / "log.json")
-    with (tmp_path / "out/history.csv").open() as file:
+def test_a_run_leaves_its_model_history_and_log(data):
+    train("x", "mlp", build, params(data))
+    with paths.history("x", "mlp").open() as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["seed", "epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy"]
     assert [(row["seed"], row["epoch"]) for row in rows] == [("3", "1"), ("3", "2"), ("5", "1"), ("5", "2")]
     ops = arithmetic("exact")
-    for model, row in zip(
-        load_models(tmp_path / "out/model.safetensors", ops, torch.device("cpu")), rows[1::2], strict=True
-    ):
+    for model, row in zip(load_models(paths.model("x", "mlp"), ops, torch.device("cpu")), rows[1::2], strict=True):
         loss, accuracy = figures(ops, logits(model, images(100, 2)), images(100, 2).labels)
         assert (repr(loss), repr(accuracy)) == (row["test_loss"], row["test_accuracy"])
-    log = json.loads((tmp_path / "log.json").read_text())
-    assert log["model_sha256"] == sha256(tmp_path / "out/model.safetensors")
+    log = json.loads(paths.log("x", "mlp").read_text())
+    assert log["model_sha256"] == sha256(paths.model("x", "mlp"))
     assert log["seconds"] > 0
 
 
-def test_a_validation_split_has_columns_of_its_own(data, tmp_path):
+def test_a_validation_split_has_columns_of_its_own(data):
     splits = {"train": images(300, 1), "validation": images(50, 3), "test": images(100, 2)}
-    save(data, "x", "X", list("abcdefghij"), splits)
-    train("mlp", build, params(), data, tmp_path / "out", tmp_path / "log.json")
-    header = (tmp_path / "out/history.csv").read_text().splitlines()[0]
+    save(paths.processed("x"), "x", "X", list("abcdefghij"), splits)
+    train("x", "mlp", build, params(data))
+    header = paths.history("x", "mlp").read_text().splitlines()[0]
     assert header.endswith("test_loss,test_accuracy,validation_loss,validation_accuracy")
 
 
-def test_a_seeds_bits_do_not_depend_on_the_other_seeds(data, tmp_path):
-    train("mlp", build, params(), data, tmp_path / "both", tmp_path / "log.json")
-    train("mlp", build, params(seeds=[5]), data, tmp_path / "one", tmp_path / "log.json")
+def test_a_seeds_bits_do_not_depend_on_the_other_seeds(data):
     cpu, ops = torch.device("cpu"), arithmetic("exact")
-    _, second = load_models(tmp_path / "both/model.safetensors", ops, cpu)
-    [alone] = load_models(tmp_path / "one/model.safetensors", ops, cpu)
+    train("x", "mlp", build, params(data))
+    _, second = load_models(paths.model("x", "mlp"), ops, cpu)
+    train("x", "mlp", build, params(data, seeds=[5]))
+    [alone] = load_models(paths.model("x", "mlp"), ops, cpu)
     for name, tensor in alone.state_dict().items():
         assert torch.equal(tensor, second.state_dict()[name])
 
 
 @pytest.mark.parametrize("changes", [{"batch_size": 2**22}, {"hidden": [2**40]}])
-def test_what_53_bits_cannot_do_is_refused_before_training(data, tmp_path, changes):
+def test_what_53_bits_cannot_do_is_refused_before_training(data, changes):
     with pytest.raises(UserError, match=r"arithmetic exact cannot do this: .*53 bits - \d+ for the sum"):
-        train("mlp", build, params(**changes), data, tmp_path / "out", tmp_path / "log.json")
-    assert not (tmp_path / "out").exists()
+        train("x", "mlp", build, params(data, **changes))
+    assert not paths.MODELS.exists()
 
 
-def test_missing_data_are_named(tmp_path):
+def test_missing_data_are_named(data):
     with pytest.raises(UserError, match=r"summary\.json is missing"):
-        train("mlp", build, params(), tmp_path / "nowhere", tmp_path / "out", tmp_path / "log.json")
+        train("nowhere", "mlp", build, params(data))

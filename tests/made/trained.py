@@ -27,9 +27,9 @@ def digits() -> Path:
     """Return the folder: params.yaml, data/, models/, metrics/ and predictions/ of the dataset digits."""
     folder = Path(_scratch.name)
     (folder / "params.yaml").write_text(PARAMS)
-    (folder / "requirements.lock").write_bytes((ROOT / "requirements.lock").read_bytes())
     (folder / "data").mkdir()
-    (folder / "data/catalog.yaml").write_bytes((ROOT / "data/catalog.yaml").read_bytes())
+    for name in ("dvc.yaml", "requirements.lock", "data/catalog.yaml"):
+        (folder / name).write_bytes((ROOT / name).read_bytes())
     with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patch:
         patch.delenv("DATASET_MIRROR", raising=False)
         patch.delenv("DEVICE", raising=False)

@@ -2,9 +2,8 @@ import json
 from pathlib import Path
 
 import pytest
-from samebits.claims.provenance import changed_since, git_tags
 
-from tests.conftest import run
+from samebits.outcome.freshness import changed_since
 
 PARAMS = "preprocess: {resize: null}\nscratch: {lr: 0.1, hidden: []}\nmlp: {lr: 0.01}\n"
 STAGES = {
@@ -36,7 +35,7 @@ def lock(stages):
 
 
 def changed():
-    return changed_since("data/processed/digits", "models/digits/scratch")
+    return changed_since(Path("data/processed/digits"), Path("models/digits/scratch"))
 
 
 def test_nothing_changed():
@@ -73,35 +72,3 @@ def test_what_dvc_does_not_know_counts_as_unchanged(tmp_path):
     assert changed() is None
     (tmp_path / "dvc.lock").unlink()
     assert changed() is None
-
-
-def test_git(tmp_path, monkeypatch):
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert git_tags() == {}
-    run("git", "init", "--quiet", "--initial-branch", "trunk", cwd=tmp_path)
-    assert git_tags() == {}, "there is no commit yet"
-    run("git", "add", ".", cwd=tmp_path)
-    name = ("-c", "user.name=Test", "-c", "user.email=test@example.org")
-    run("git", *name, "commit", "--quiet", "--message", "start", cwd=tmp_path)
-    commit = run("git", "rev-parse", "HEAD", cwd=tmp_path).stdout.strip()
-    clean = git_tags()
-    assert (
-        clean.items()
-        >= {
-            "mlflow.source.git.commit": commit,
-            "mlflow.source.git.branch": "trunk",
-            "git_dirty": "false",
-        }.items()
-    )
-    lock({})
-    assert git_tags() == clean, "dvc.lock records results"
-    (tmp_path / "reference").mkdir()
-    (tmp_path / "reference" / "run.json").write_text("{}")
-    assert git_tags() == clean, "so does the gate's reference"
-    (tmp_path / "params.yaml").write_text("")
-    assert git_tags() == clean | {"git_dirty": "true"}
-
-
-def test_without_git(monkeypatch):
-    monkeypatch.setenv("PATH", "")
-    assert git_tags() == {}

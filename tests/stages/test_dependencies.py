@@ -7,15 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from samebits.base import source as model_code
+from samebits.base import source
 from samebits.base.schema import read_yaml
 from tests.conftest import ROOT
 
 # What decides no byte of an output, and so may change without a stage being run again.
 APART = {
     "stages": "how long idle threads wait",
+    "samebits.base.threads": "the same",
+    "samebits.base.dvc": "calling DVC from within a stage, to put old outputs back",
     "samebits.base.command_line": "the command line, how errors are told, old outputs put back",
     "samebits.base.errors": "the class of those errors",
+    "samebits.tracking": "what MLflow is told",
     "samebits.tracking.best_effort": "publishing to MLflow, after the outputs are written",
     "samebits.learning.device": "where it is computed, which changes no bit",
 }
@@ -27,7 +30,7 @@ DATA = {
 
 def needed(module, here=ROOT):
     """Files of the project, and folders of data, that decide what `python -m module` writes."""
-    files = [file for file in model_code.files(module, APART, here) if not is_docstring(file)]
+    files = [file for file in source.files(module, APART, here) if not is_docstring(file)]
     paths = {file.relative_to(here).as_posix() for file in files}
     return paths | {DATA[path] for path in paths & set(DATA)}
 
@@ -41,7 +44,7 @@ def is_docstring(file):
 def faults(stage, here=ROOT):
     """What a stage of dvc.yaml lacks among its deps, and what it has without need."""
     module = re.fullmatch(r"python -m (\S+).*", stage["cmd"])[1]
-    code, paths = needed(module, here), [dep for dep in stage["deps"] if dep.startswith("stages")]
+    code, paths = needed(module, here), [dep for dep in stage["deps"] if dep.startswith(source.PACKAGES)]
     missing = [path for path in code if not any(Path(path).is_relative_to(dep) for dep in paths)]
     idle = [dep for dep in paths if not set(files(dep, here)) <= code or dep not in code | folders(code)]
     return sorted(missing), sorted(idle)
@@ -67,14 +70,14 @@ def test_the_deps_of_a_stage_are_its_code(name):
 
 
 def test_every_file_that_is_no_module_is_somebodys_data():
-    found = {file.relative_to(ROOT).as_posix() for file in (ROOT / "stages").rglob("*")
+    found = {file.relative_to(ROOT).as_posix() for file in (ROOT / "samebits").rglob("*")
              if file.is_file() and file.suffix not in (".py", ".pyc")}  # fmt: skip
     assert {path for path in found if not any(Path(path).is_relative_to(folder) for folder in DATA.values())} == set()
 
 
 def test_what_is_apart_exists():
     for module in APART:
-        assert model_code.files(module), module
+        assert source.files(module), module
 
 
 @pytest.mark.parametrize(
@@ -107,11 +110,13 @@ def test_a_dep_without_need_is_noticed(dep):
 
 
 @pytest.mark.parametrize(
-    "line", ["from samebits.report import helper", "from samebits.report.helper import x", "import samebits.report.helper",
+    "line", ["from samebits.report import helper", "from samebits.report.helper import x",
+             "import samebits.report.helper",
              "importlib.import_module('samebits.report.helper')"]
 )  # fmt: skip
 def test_a_new_helper_is_noticed(line, tmp_path):
-    shutil.copytree(ROOT / "stages", tmp_path / "stages", ignore=shutil.ignore_patterns("__pycache__"))
+    for package in source.PACKAGES:
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "samebits/report/helper.py").write_text("x = 1\n")
     metrics = tmp_path / "samebits/measures/metrics.py"
     metrics.write_text(f"{metrics.read_text()}\n\ndef later():\n    {line}\n")

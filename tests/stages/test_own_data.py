@@ -26,7 +26,7 @@ mlp: {seeds: 1, epochs: 20, batch_size: 16, lr: 0.2, momentum: 0.5, init_std: nu
 
 
 def declare(*arguments, cwd):
-    run(sys.executable, "-m", "samebits.commands.declare", *arguments, "--write", cwd=cwd)
+    run(sys.executable, "-m", "samebits", "declare", *arguments, "--write", cwd=cwd)
 
 
 @pytest.fixture(scope="module")

@@ -72,16 +72,17 @@ def stale(folder):
 @pytest.mark.parametrize(
     ("file", "wanted"),
     [
-        ("learning/scratch.py", {"train-scratch@digits", "evaluate@digits"}),
-        ("learning/concise.py", {"train-concise@digits-concise", "train-concise@digits-mlp", "evaluate@digits"}),
-        ("datasets/catalog.py", {"download@digits", "preprocess@digits"}),
-        ("command.py", set()),
-        ("params.py", {"preprocess@digits", "train-scratch@digits", "train-concise@digits-concise",
+        ("samebits/learning/scratch.py", {"train-scratch@digits", "evaluate@digits"}),
+        ("samebits/learning/concise.py", {"train-concise@digits-concise", "train-concise@digits-mlp",
+                                           "evaluate@digits"}),
+        ("samebits/datasets/catalog.py", {"download@digits", "preprocess@digits"}),
+        ("samebits/base/command_line.py", set()),
+        ("samebits/base/params.py", {"preprocess@digits", "train-scratch@digits", "train-concise@digits-concise",
                        "train-concise@digits-mlp", "evaluate@digits"}),
     ],
 )  # fmt: skip
 def test_a_docstring_runs_again_what_it_may_concern_and_no_more(repro, file, wanted):
-    path = repro / "stages" / file
+    path = repro / file
     before = path.read_text()
     path.write_text(before.replace('"""', '"""Indeed. ', 1))
     try:
@@ -91,7 +92,7 @@ def test_a_docstring_runs_again_what_it_may_concern_and_no_more(repro, file, wan
 
 
 def test_published_runs_are_there_once(repro):
-    said = run(sys.executable, "-m", "samebits.commands.publish", cwd=repro).stdout
+    said = run(sys.executable, "-m", "samebits", "publish", cwd=repro).stdout
     assert said.count("already there") == 3
 
 

@@ -5,51 +5,28 @@ import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 from dvc_render.vega import VegaRenderer
-from safetensors.numpy import save_file
 
-from samebits.base.command_line import UserError
+from samebits.base.errors import UserError
 from samebits.base.files import read_json, write_csv, write_json
 from samebits.base.params import RUNS, load
+from samebits.outcome.leftovers import prune
 from samebits.report import lesson_charts, notes, printed, tables
 from stages import report
 from tests.conftest import ROOT, run
-from tests.made.finished import CLASSES, finish, project
+from tests.made.finished import CLASSES, LABELS, finish, predict, project
 
 DATASETS = ["mnist", "digits"]
-LABELS = [2, 0, 1, 1]
 
 
 def finished(folder, datasets=DATASETS, seeds=(0,)):
-    """A project whose stages before the report are done, with four test images; the third is taken for class 0."""
+    """A project whose stages before the report are done, with four test images."""
     folder.mkdir()
     project(folder, *datasets, seeds=seeds)
-    split = {"images": 4, "per_class": [1, 2, 1], "pixel_mean": 0.25, "pixel_std": 0.5}
-    empty = {"images": 0, "per_class": [0, 0, 0], "pixel_mean": None, "pixel_std": None}
-    for dataset in datasets:
-        processed = folder / "data/processed" / dataset
-        summary = read_json(processed / "summary.json") | {
-            "splits": {"train": split, "validation": empty, "test": split}
-        }
-        write_json(processed / "summary.json", summary)
-        images = np.random.default_rng(0).integers(0, 256, (4, 8, 8), dtype=np.uint8)
-        save_file({"images": images, "labels": np.array(LABELS, np.uint8)}, processed / "test.safetensors")
-        for name in RUNS:
-            predict(folder / f"predictions/{dataset}/{name}.csv", LABELS)
     (folder / "data/catalog.yaml").write_text("mnist: {}\nfashion_mnist: {}\ndigits: {}\n")
     return folder
-
-
-def predict(path, labels):
-    predicted = [2, 0, 0, 1]
-    rows = [
-        {"index": i, "actual": CLASSES[y], "predicted": CLASSES[y_hat], "probability": 0.5}
-        for i, (y, y_hat) in enumerate(zip(labels, predicted, strict=True))
-    ]
-    write_csv(path, rows)
 
 
 @pytest.fixture
@@ -417,7 +394,7 @@ def test_leftovers_go_and_nothing_else(tmp_path, capsys):
     (models / "fashion_mnist").symlink_to(elsewhere)
     (models / "a_file").write_text("kept")
     known = ["digits", "mnist", "fashion_mnist", "a_file"]
-    report.prune([models, linked, tmp_path / "absent"], known, wanted=["mnist"])
+    prune([models, linked, tmp_path / "absent"], known, wanted=["mnist"])
     assert sorted(path.name for path in models.iterdir()) == [".git", "a_file", "fashion_mnist", "mnist", "notes"]
     assert (models / "mnist/deep").is_dir()
     assert (elsewhere / "digits").is_dir()

@@ -29,7 +29,7 @@ def test_best_effort_outlives_its_process(monkeypatch, capsys, ended, reason):
     monkeypatch.setattr(subprocess, "run", processes)
     best_effort.publish("digits")
     assert capsys.readouterr().out == (
-        f"warning: not published to MLflow: {reason}; `python -m samebits.commands.publish` does it later\n"
+        f"warning: not published to MLflow: {reason}; `samebits publish` does it later\n"
     )
 
 

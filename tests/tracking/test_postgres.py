@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from samebits.tracking import store as tracking
+from samebits.tracking.connection import UnavailableError
+from samebits.tracking.store import connect
 from tests.made.finished import runs
 from tests.tracking.test_store import a_record, add, artifacts, free_port, only_one, publish_at_once, serving  # noqa: F401
 
@@ -72,8 +73,8 @@ def test_a_database_that_is_not_there(database, monkeypatch, tmp_path):
     port = database.rpartition(":")[2].partition("/")[0]
     monkeypatch.setenv("MLFLOW_TRACKING_URI", database.replace("ann@", "ann:s3cret@").replace(port, str(free_port())))
     with (
-        pytest.raises(tracking.UnavailableError, match=r"cannot be used: .*Connection refused") as caught,
-        tracking.connect(),
+        pytest.raises(UnavailableError, match=r"cannot be used: .*Connection refused") as caught,
+        connect(),
     ):
         pass
     assert "s3cret" not in str(caught.value)

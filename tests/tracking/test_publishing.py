@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from samebits.base.command_line import UserError
+from samebits.base import git
+from samebits.base.errors import UserError
 from samebits.base.files import read_json, sha256, write_json
-from samebits.base.params import load
-from samebits.commands import publish
-from samebits.tracking import best_effort
+from samebits.base.params import RUNS, load
+from samebits.outcome.reader import StaleError
+from samebits.tracking import best_effort, publishing
 from tests.conftest import ROOT, run
 from tests.made.finished import empty_store, finish, project, runs
 
@@ -53,11 +54,11 @@ def edit_params(old, new):
 
 
 def test_twice_is_once(store, capsys):
-    publish.publish()
+    publishing.publish()
     assert capsys.readouterr().out == PUBLISHED
     first = [entry.info.run_id for entry in parents(store)]
-    publish.publish("digits")
-    publish.publish()
+    publishing.publish("digits")
+    publishing.publish()
     assert capsys.readouterr().out == ALREADY * 2
     assert [entry.info.run_id for entry in parents(store)] == first
     assert len(first) == 3
@@ -68,8 +69,8 @@ def test_what_a_run_holds(folder, store):
     log = {"model_sha256": hashed, "device": "cuda:0", "seconds": 42.5, "versions": {"torch": "2.15.0"}}
     write_json(folder / "logs/digits/mlp.json", log)
     write_json(folder / "logs/digits/scratch.json", log)
-    publish.publish()
-    scratch, _, mlp = sorted(parents(store), key=lambda entry: list(publish.RUNS).index(entry.data.tags["run"]))
+    publishing.publish()
+    scratch, _, mlp = sorted(parents(store), key=lambda entry: list(RUNS).index(entry.data.tags["run"]))
     assert mlp.info.run_name == "digits mlp"
     assert mlp.data.params == {
         "dataset": "digits",
@@ -117,7 +118,7 @@ def test_what_a_run_holds(folder, store):
 
 def test_the_curve_is_the_mean_of_the_seeds_and_ends_in_the_evaluation(tmp_path, store):
     project(tmp_path, "digits", seeds=(0, 1))
-    publish.publish()
+    publishing.publish()
     client = MlflowClient(tracking_uri=store)
     entry = next(entry for entry in parents(store) if entry.data.tags["run"] == "scratch")
 
@@ -135,14 +136,14 @@ def test_the_curve_is_the_mean_of_the_seeds_and_ends_in_the_evaluation(tmp_path,
 
 
 def test_what_cannot_be_known_by_mlflow_is_not_in_the_key(folder, monkeypatch):
-    key = publish.record("digits", "mlp", load()).key
+    key = publishing.record("digits", "mlp", load()).key
     assert len(key) == 64
     write_json(folder / "logs/digits/mlp.json", {"model_sha256": "0", "device": "tpu", "versions": {}})
     for path in folder.rglob("*.csv"):
         os.utime(path, (0, 0))
-    monkeypatch.setattr(publish, "git_tags", lambda: {"mlflow.source.git.commit": "c" * 40})
+    monkeypatch.setattr(git, "checkout", lambda: git.Checkout("c" * 40, "trunk", dirty=True))
     edit_params("lr: 0.1,", "lr: 0.5,")  # of scratch
-    assert publish.record("digits", "mlp", load()).key == key
+    assert publishing.record("digits", "mlp", load()).key == key
 
 
 @pytest.mark.parametrize(
@@ -159,20 +160,20 @@ def test_what_cannot_be_known_by_mlflow_is_not_in_the_key(folder, monkeypatch):
     ],
 )
 def test_another_result_is_another_run(folder, change):
-    key = publish.record("digits", "mlp", load()).key
+    key = publishing.record("digits", "mlp", load()).key
     change(folder)
-    assert publish.record("digits", "mlp", load()).key != key
+    assert publishing.record("digits", "mlp", load()).key != key
 
 
 def test_results_that_come_back_are_already_there(folder, store, capsys):
-    publish.publish()
+    publishing.publish()
     finish(folder, "digits", "mlp", better=0.01)
     edit_params("lr: 0.01", "lr: 0.02")
-    publish.publish()
+    publishing.publish()
     finish(folder, "digits", "mlp")
     edit_params("lr: 0.02", "lr: 0.01")
     capsys.readouterr()
-    publish.publish()
+    publishing.publish()
     assert capsys.readouterr().out == ALREADY
     assert len(parents(store)) == 4
 
@@ -181,7 +182,7 @@ def test_results_that_come_back_are_already_there(folder, store, capsys):
 def test_nothing_hangs_on_the_log_of_the_training(folder, log):
     (folder / "logs/digits").mkdir(parents=True)
     (folder / "logs/digits/mlp.json").write_text(log)
-    assert publish.record("digits", "mlp", load()).seconds == 0
+    assert publishing.record("digits", "mlp", load()).seconds == 0
 
 
 @pytest.mark.parametrize(
@@ -197,8 +198,9 @@ def test_nothing_hangs_on_the_log_of_the_training(folder, log):
 )
 def test_a_run_that_is_not_finished_is_named_and_left_out(folder, store, capsys, missing):
     (folder / missing).unlink()
-    publish.publish()
-    reason = f"digits concise: not published, {missing} is missing: run `dvc repro`\n"
+    publishing.publish()
+    stage = "train-concise@digits-concise" if missing.startswith("models") else "evaluate@digits"
+    reason = f"digits concise: not published: {missing} is missing: run `dvc repro {stage}`\n"
     assert capsys.readouterr().out == reason + SCRATCH + MLP
 
 
@@ -211,27 +213,31 @@ def overwrite(path, text):
     [
         (
             lambda folder: edit(folder / "metrics/digits/concise.json", model_sha256="0"),
-            "its metrics are of another model",
+            "metrics/digits/concise.json was measured on another model than models/digits/concise",
         ),
         (
             lambda folder: edit_params("2, batch_size: 128", "4, batch_size: 128"),
-            "its epochs are not those of params.yaml",
+            "models/digits/concise/history.csv has other seeds or epochs than params.yaml",
         ),
-        (lambda folder: finish(folder, "digits", "concise", (0, 7)), "its seeds are not those of params.yaml"),
-        (overwrite("metrics/digits/concise.json", '{"see'), "its outputs cannot be read (JSONDecodeError: "),
-        (overwrite("metrics/digits/concise.json", "{}"), "its outputs cannot be read (KeyError: 'model_sha256')"),
-        (overwrite("models/digits/concise/history.csv", ""), "its outputs cannot be read (EmptyDataError: "),
+        (
+            lambda folder: finish(folder, "digits", "concise", (0, 7)),
+            "models/digits/concise/history.csv has other seeds or epochs than params.yaml",
+        ),
+        (overwrite("metrics/digits/concise.json", '{"see'), "metrics/digits/concise.json is damaged (Unterminated"),
+        (overwrite("metrics/digits/concise.json", "{}"), "metrics/digits/concise.json is damaged (seeds: Field"),
+        (overwrite("metrics/digits/concise.json", "[]"), "metrics/digits/concise.json is damaged (the whole: "),
+        (overwrite("models/digits/concise/history.csv", ""), "models/digits/concise/history.csv is damaged (No col"),
         (
             overwrite("models/digits/concise/history.csv", "seed\n0\n"),
-            "its outputs cannot be read (KeyError: 'epoch')",
+            "models/digits/concise/history.csv is damaged (no column epoch",
         ),
-        (overwrite("models/digits/concise/model.safetensors", "?"), "its metrics are of another model"),
+        (overwrite("models/digits/concise/model.safetensors", "?"), "models/digits/concise/model.safetensors is dama"),
     ],
 )
 def test_outputs_that_do_not_belong_together_are_left_out(folder, fault, reason):
     fault(folder)
-    with pytest.raises(publish.UnfinishedError) as caught:
-        publish.record("digits", "concise", load())
+    with pytest.raises(StaleError) as caught:
+        publishing.record("digits", "concise", load())
     assert str(caught.value).startswith(reason)
 
 
@@ -239,36 +245,39 @@ def test_a_parameter_that_changed_after_the_training(folder):
     """The outputs still fit each other, so only dvc.lock can tell."""
     stage = {"outs": [{"path": "models/digits/mlp", "md5": "m"}], "params": {"params.yaml": {"mlp.lr": 0.02}}}
     (folder / "dvc.lock").write_text(json.dumps({"schema": "2.0", "stages": {"train-concise@digits-mlp": stage}}))
-    publish.record("digits", "concise", load())
-    with pytest.raises(publish.UnfinishedError, match=r"^mlp.lr in params.yaml has changed since$"):
-        publish.record("digits", "mlp", load())
+    publishing.record("digits", "concise", load())
+    with pytest.raises(
+        StaleError,
+        match=r"^mlp.lr in params.yaml has changed since digits mlp was trained: run `dvc repro evaluate@digits`$",
+    ):
+        publishing.record("digits", "mlp", load())
 
 
 def test_nothing_finished_makes_no_store(folder, capsys):
-    for name in publish.RUNS:
+    for name in RUNS:
         (folder / f"metrics/digits/{name}.json").unlink()
-    publish.publish()
+    publishing.publish()
     assert capsys.readouterr().out.count("not published") == 3
     assert not (folder / "mlflow.db").exists()
 
 
 def test_a_dataset_that_params_does_not_name(folder):
     with pytest.raises(UserError, match=r"^mnist: params.yaml names only digits$"):
-        publish.publish("digits", "mnist")
+        publishing.publish("digits", "mnist")
 
 
 def test_killed_in_the_middle(folder, store, capsys):
     code = """
 import os, signal
 from mlflow import MlflowClient
-from samebits.commands.publish import publish
+from samebits.tracking.publishing import publish
 MlflowClient.set_terminated = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
 publish()
 """
     killed = run(sys.executable, "-c", code, cwd=folder, check=False)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert [entry.info.status for entry in parents(store)] == ["RUNNING"]
-    publish.publish()
+    publishing.publish()
     assert capsys.readouterr().out == PUBLISHED
     assert [entry.info.status for entry in parents(store)] == ["FINISHED"] * 3
     assert len({entry.data.tags["samebits.key"] for entry in parents(store)}) == 3
@@ -294,6 +303,6 @@ def closed_port():
 
 def test_by_hand_a_dead_server_is_exit_code_3(folder):
     address = f"http://ann:s3cret@127.0.0.1:{closed_port()}"
-    done = run(sys.executable, "-m", "samebits.commands.publish", cwd=folder, check=False, MLFLOW_TRACKING_URI=address)
+    done = run(sys.executable, "-m", "samebits", "publish", cwd=folder, check=False, MLFLOW_TRACKING_URI=address)
     assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr == f"error: MLflow at {address.replace('ann:s3cret@', '')} cannot be reached\n"

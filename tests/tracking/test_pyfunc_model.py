@@ -13,10 +13,11 @@ import torch
 from mlflow import MlflowClient
 from packaging.requirements import Requirement
 
-from samebits.base import source as model_code
-from samebits.commands import publish
+from samebits.base import source
 from samebits.inference.classifier import Classifier
-from samebits.tracking import store as tracking
+from samebits.tracking import store as store_room
+from samebits.tracking.address import address
+from samebits.tracking.publishing import publish
 from tests.made.described import describe_model
 from tests.made.finished import CLASSES, empty_store, project, runs
 
@@ -27,7 +28,7 @@ from mlflow import pyfunc
 model = pyfunc.load_model(sys.argv[1])
 answer = model.predict(np.load(sys.argv[2]))
 exact = {name: [p if name == "class" else p.hex() for p in answer[name]] for name in answer}
-print(json.dumps([exact, sys.modules["stages"].__file__]))
+print(json.dumps([exact, sys.modules["samebits"].__file__]))
 """
 
 
@@ -42,7 +43,7 @@ def published(tmp_path_factory):
         project(folder, "digits", seeds=SEEDS)
         empty_store(folder)
         file = describe_model(folder, "digits", "mlp", SEEDS)
-        publish.publish()
+        publish()
         (model,) = (folder / "mlartifacts/models").glob("*/artifacts")
         yield model, file
 
@@ -103,35 +104,36 @@ def test_nothing_in_it_is_pickled_or_superfluous(published):
     model, file = published
     names = {path.relative_to(model).as_posix() for path in model.rglob("*") if path.is_file()}
     assert not [name for name in names if name.endswith((".pkl", ".pt", ".pth", ".joblib"))]
-    code = {name.removeprefix("code/stages/") for name in names if name.startswith("code/stages/")}
+    code = {name.removeprefix("code/samebits/") for name in names if name.startswith("code/samebits/")}
     assert "inference/classifier.py" in code
     assert "learning/float32.py" in code, "importlib imports it"
-    assert not code & {"tracking.py", "publish.py", "params.py", "schema.py", "command.py", "files.py"}
+    assert not code & {"base/params.py", "base/schema.py", "base/command_line.py", "base/files.py"}
+    assert not [name for name in code if name.startswith("tracking/")]
     assert (model / "artifacts/model.safetensors").read_bytes() == file.read_bytes()
     assert len(json.loads((model / "input_example.json").read_text())) == 2
 
 
 def test_the_run_knows_its_model(published):
-    client = MlflowClient(tracking_uri=tracking.address())
-    (run,) = [run for run in runs(tracking.address()) if tracking.MODEL in run.data.tags]
-    logged = client.get_logged_model(run.data.tags[tracking.MODEL])
+    client = MlflowClient(tracking_uri=address())
+    (run,) = [run for run in runs(address()) if store_room.MODEL in run.data.tags]
+    logged = client.get_logged_model(run.data.tags[store_room.MODEL])
     assert (logged.status, logged.name, logged.source_run_id) == ("READY", "digits-mlp", run.info.run_id)
     assert [output.model_id for output in run.outputs.model_outputs] == [logged.model_id]
-    assert logged.tags[tracking.KEY] == run.data.tags[tracking.KEY]
+    assert logged.tags[store_room.KEY] == run.data.tags[store_room.KEY]
     assert {metric.key for metric in logged.metrics} >= {"test_accuracy"}
 
 
 def test_a_model_that_does_not_say_what_it_is_is_published_without(published):
-    others = [run for run in runs(tracking.address()) if run.data.tags["run"] != "mlp"]
+    others = [run for run in runs(address()) if run.data.tags["run"] != "mlp"]
     assert others
-    assert not any(tracking.MODEL in run.data.tags for run in others)
+    assert not any(store_room.MODEL in run.data.tags for run in others)
 
 
 def test_the_files_that_a_module_needs():
-    found = {file.relative_to(model_code.HERE).as_posix() for file in model_code.files("samebits.exact.modules")}
-    assert {"stages/__init__.py", "samebits/exact/__init__.py", "samebits/exact/functional.py"} <= found
-    assert all(name.startswith(("stages/__init__", "samebits/exact/")) for name in found)
-    assert model_code.files("numpy") == []
+    found = {file.relative_to(source.ROOT).as_posix() for file in source.files("samebits.exact.modules")}
+    assert {"samebits/__init__.py", "samebits/exact/__init__.py", "samebits/exact/functional.py"} <= found
+    assert all(name.startswith(("samebits/__init__", "samebits/exact/")) for name in found)
+    assert source.files("numpy") == []
 
 
 def test_its_table_is_a_data_frame(published, monkeypatch):

@@ -16,7 +16,12 @@ from filelock import FileLock
 from mlflow import MlflowClient
 
 from samebits.commands import ui
-from samebits.tracking import store as tracking
+from samebits.tracking import connection
+from samebits.tracking import store as store_room
+from samebits.tracking.address import address, shown
+from samebits.tracking.connection import UnavailableError, within
+from samebits.tracking.record import Record
+from samebits.tracking.store import connect
 from tests.conftest import ROOT, environment
 from tests.made.finished import empty_store, runs
 
@@ -90,7 +95,7 @@ def a_record(key="k", **changes):
         "source": "data/processed/digits",
         "seconds": 42.5,
     }
-    return tracking.Record(**{**fields, **changes})
+    return Record(**{**fields, **changes})
 
 
 @pytest.fixture
@@ -101,13 +106,13 @@ def artifacts(tmp_path):
     return tmp_path / "out"
 
 
-def connect():
-    with tracking.connect():
+def open_once():
+    with connect():
         pass
 
 
 def add(record, artifacts):
-    with tracking.connect() as store:
+    with connect() as store:
         store.add(record, artifacts)
 
 
@@ -143,9 +148,9 @@ def test_sqlite_beside_the_project(tmp_path, artifacts):
 
 
 def test_the_first_use_makes_the_database_and_says_so(tmp_path, capfd):
-    with tracking.connect() as store:
+    with connect() as store:
         assert not store.has("k")
-    connect()
+    open_once()
     assert capfd.readouterr() == ("setting up mlflow.db\n", "")
     assert {path.name for path in tmp_path.iterdir()} == {"mlflow.db", "mlflow.db.lock"}
 
@@ -165,23 +170,23 @@ def test_a_temporary_experiment_of_dvc_writes_into_the_project(tmp_path, monkeyp
 def test_a_real_server(server, monkeypatch, artifacts, tmp_path, capfd):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
     for _ in range(2):
-        with tracking.connect() as store:
+        with connect() as store:
             if not store.has("k"):
                 store.add(a_record(seeds=SEEDS), artifacts)
     assert capfd.readouterr() == ("", ""), "not an address for each run"
     check(server)
     assert {path.name for path in tmp_path.iterdir()} == {"out"}, "what a server keeps, it keeps at its own place"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"{server}/nothing-here")
-    with pytest.raises(tracking.UnavailableError, match=r"answers with error 404$"):
-        connect()
+    with pytest.raises(UnavailableError, match=r"answers with error 404$"):
+        open_once()
 
 
 def test_more_points_than_mlflow_takes_at_once(tmp_path, artifacts):
     empty_store(tmp_path)
     curve = {step: step / 7 for step in range(1, 1502)}
     add(a_record(metrics={"test_loss": curve}), artifacts)
-    (run,) = runs(tracking.address())
-    history = MlflowClient(tracking_uri=tracking.address()).get_metric_history(run.info.run_id, "test_loss")
+    (run,) = runs(address())
+    history = MlflowClient(tracking_uri=address()).get_metric_history(run.info.run_id, "test_loss")
     assert {point.step: point.value for point in history} == curve
 
 
@@ -191,13 +196,13 @@ def test_a_run_that_was_cut_off_is_replaced(tmp_path, artifacts, monkeypatch):
         patch.setattr(MlflowClient, "log_artifacts", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             add(a_record(), artifacts)
-    assert [run.info.status for run in runs(tracking.address())] == ["RUNNING"]
-    with tracking.connect() as store:
+    assert [run.info.status for run in runs(address())] == ["RUNNING"]
+    with connect() as store:
         assert not store.has("k")
         store.add(a_record(), artifacts)
         assert store.has("k")
         assert not store.has("another")
-    check(tracking.address())
+    check(address())
 
 
 SEEDS = {0: {"test_loss": {1: 3.0, 2: 0.25}}, 7: {"test_loss": {1: 2.0, 2: 0.5}}}
@@ -206,26 +211,26 @@ SEEDS = {0: {"test_loss": {1: 3.0, 2: 0.25}}, 7: {"test_loss": {1: 2.0, 2: 0.5}}
 def split(uri):
     """The runs that are results, and those of their seeds."""
     found = runs(uri)
-    seeds = [run for run in found if tracking.PARENT in run.data.tags]
+    seeds = [run for run in found if store_room.PARENT in run.data.tags]
     return [run for run in found if run not in seeds], seeds
 
 
 def test_each_seed_is_a_child_with_its_own_curves(tmp_path, artifacts):
     empty_store(tmp_path)
     add(a_record(seeds=SEEDS), artifacts)
-    (parent,), children = split(tracking.address())
-    assert {child.data.tags[tracking.PARENT] for child in children} == {parent.info.run_id}
+    (parent,), children = split(address())
+    assert {child.data.tags[store_room.PARENT] for child in children} == {parent.info.run_id}
     assert {child.info.run_name: child.data.metrics["test_loss"] for child in children} == {
         "digits mlp seed 0": 0.25,
         "digits mlp seed 7": 0.5,
     }
     assert sorted(child.data.params["seed"] for child in children) == ["0", "7"]
     assert {child.info.status for child in children} == {"FINISHED"}
-    client = MlflowClient(tracking_uri=tracking.address())
+    client = MlflowClient(tracking_uri=address())
     (first,) = [child for child in children if child.data.params["seed"] == "0"]
     history = client.get_metric_history(first.info.run_id, "test_loss")
     assert [(point.step, point.value) for point in history] == [(1, 3.0), (2, 0.25)]
-    assert len({run.data.tags[tracking.KEY] for run in [parent, *children]}) == 3
+    assert len({run.data.tags[store_room.KEY] for run in [parent, *children]}) == 3
 
 
 def test_a_run_that_was_cut_off_goes_with_its_children(tmp_path, artifacts, monkeypatch):
@@ -235,11 +240,11 @@ def test_a_run_that_was_cut_off_goes_with_its_children(tmp_path, artifacts, monk
         patch.setattr(MlflowClient, "set_terminated", lambda *a, **k: (next(ended), real(*a, **k)))
         with pytest.raises(StopIteration):  # when its children have ended, and it has not
             add(a_record(seeds=SEEDS), artifacts)
-    assert len(runs(tracking.address())) == 3
+    assert len(runs(address())) == 3
     add(a_record(seeds=SEEDS), artifacts)
-    parents, children = split(tracking.address())
+    parents, children = split(address())
     assert len(parents) == 1
-    assert {child.data.tags[tracking.PARENT] for child in children} == {parents[0].info.run_id}
+    assert {child.data.tags[store_room.PARENT] for child in children} == {parents[0].info.run_id}
     assert len(children) == 2
 
 
@@ -267,16 +272,16 @@ HOST = platform.node()
     ],
 )
 def test_whose_writer_is_gone(publisher, abandoned):
-    assert tracking._abandoned(publisher()) is abandoned
+    assert store_room._abandoned(publisher()) is abandoned
 
 
 def test_of_two_that_finish_the_first_stays_and_a_writer_at_work_is_left_alone(server, monkeypatch, artifacts):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
     client = MlflowClient(tracking_uri=server)
-    with tracking.connect() as store:
+    with connect() as store:
         store.add(a_record("twice", seeds=SEEDS), artifacts)
         first = store.find("twice")
-        elsewhere = {tracking.KEY: "twice", tracking.PUBLISHER: f"elsewhere:2:{time.time():.0f}"}
+        elsewhere = {store_room.KEY: "twice", store_room.PUBLISHER: f"elsewhere:2:{time.time():.0f}"}
         other = client.create_run(store.experiment, tags=elsewhere).info.run_id
         assert store.find("twice") == first
         assert client.get_run(other).info.lifecycle_stage == "active"
@@ -287,7 +292,7 @@ def test_of_two_that_finish_the_first_stays_and_a_writer_at_work_is_left_alone(s
         client.set_terminated(earlier, end_time=1)
         assert store.find("twice") == earlier
         assert client.get_run(first).info.lifecycle_stage == "deleted"
-    assert not [run for run in split(server)[1] if run.data.tags[tracking.PARENT] == first]
+    assert not [run for run in split(server)[1] if run.data.tags[store_room.PARENT] == first]
 
 
 def publish_at_once(artifacts, key, count=8):
@@ -309,9 +314,9 @@ def publish_at_once(artifacts, key, count=8):
 
 def only_one(uri, key):
     parents, children = split(uri)
-    (parent,) = [run for run in parents if run.data.tags[tracking.KEY] == key]
+    (parent,) = [run for run in parents if run.data.tags[store_room.KEY] == key]
     assert parent.info.status == "FINISHED"
-    assert sum(run.data.tags[tracking.KEY].startswith(f"{key}/") for run in children) == len(SEEDS)
+    assert sum(run.data.tags[store_room.KEY].startswith(f"{key}/") for run in children) == len(SEEDS)
 
 
 def test_eight_publishers_at_once_on_a_server(server, monkeypatch, artifacts):
@@ -325,7 +330,7 @@ def test_eight_publishers_at_once_on_sqlite(tmp_path, artifacts):
     empty_store(tmp_path)
     (tmp_path / "mlflow.db.lock").touch()
     assert publish_at_once(artifacts, "raced") == [0] * 8
-    only_one(tracking.address(), "raced")
+    only_one(address(), "raced")
 
 
 def test_a_server_that_is_killed_in_the_middle(tmp_path, monkeypatch, artifacts):
@@ -343,11 +348,11 @@ def test_a_server_that_is_killed_in_the_middle(tmp_path, monkeypatch, artifacts)
             process.wait()
 
         patch.setattr(MlflowClient, "log_artifacts", kill)
-        with pytest.raises(tracking.UnavailableError, match=r"cannot be reached$"):
+        with pytest.raises(UnavailableError, match=r"cannot be reached$"):
             add(a_record(seeds=SEEDS), artifacts)
     with serving(folder, port) as (address, _):
         assert [run.info.status for run in runs(address)] == ["RUNNING"]
-        with tracking.connect() as store:
+        with connect() as store:
             assert not store.has("k")
             store.add(a_record(seeds=SEEDS), artifacts)
         only_one(address, "k")
@@ -357,10 +362,10 @@ def test_a_server_that_is_killed_in_the_middle(tmp_path, monkeypatch, artifacts)
 def test_an_experiment_that_was_deleted_comes_back(tmp_path, artifacts):
     empty_store(tmp_path)
     add(a_record(), artifacts)
-    client = MlflowClient(tracking_uri=tracking.address())
+    client = MlflowClient(tracking_uri=address())
     client.delete_experiment(client.get_experiment_by_name("samebits").experiment_id)
     add(a_record("another"), artifacts)
-    assert {run.data.tags["samebits.key"] for run in runs(tracking.address())} >= {"another"}
+    assert {run.data.tags["samebits.key"] for run in runs(address())} >= {"another"}
 
 
 class Answer(BaseHTTPRequestHandler):
@@ -413,8 +418,8 @@ def test_a_server_that_fails_is_a_sentence_within_seconds(status, reason, monkey
     with answering(status) as port:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://{SECRET}127.0.0.1:{port}")
         start = time.monotonic()
-        with pytest.raises(tracking.UnavailableError) as caught:
-            connect()
+        with pytest.raises(UnavailableError) as caught:
+            open_once()
     assert time.monotonic() - start < 8
     assert str(caught.value).startswith(f"MLflow at http://127.0.0.1:{port} {reason}")
     assert "s3cret" not in str(caught.value)
@@ -424,8 +429,8 @@ def test_a_server_that_fails_is_a_sentence_within_seconds(status, reason, monkey
 
 def test_nothing_there(monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://{SECRET}127.0.0.1:{free_port()}")
-    with pytest.raises(tracking.UnavailableError, match=r"^MLflow at http://127.0.0.1:\d+ cannot be reached$"):
-        connect()
+    with pytest.raises(UnavailableError, match=r"^MLflow at http://127.0.0.1:\d+ cannot be reached$"):
+        open_once()
 
 
 @pytest.mark.parametrize(
@@ -434,33 +439,33 @@ def test_nothing_there(monkeypatch):
 )
 def test_no_store_at_all(uri, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    with pytest.raises(tracking.UnavailableError, match=r"cannot be used: ") as caught:
-        connect()
+    with pytest.raises(UnavailableError, match=r"cannot be used: ") as caught:
+        open_once()
     assert "s3cret" not in str(caught.value)
 
 
 def test_a_file_that_is_no_database(tmp_path):
     (tmp_path / "mlflow.db").write_text("hello, I am a text\n" * 100)
-    with pytest.raises(tracking.UnavailableError, match=r"mlflow.db cannot be used: .*file is not a database$"):
-        connect()
+    with pytest.raises(UnavailableError, match=r"mlflow.db cannot be used: .*file is not a database$"):
+        open_once()
 
 
 def test_a_store_that_another_publisher_keeps(tmp_path, monkeypatch):
     empty_store(tmp_path)
-    monkeypatch.setattr(tracking, "LOCKED", 0.2)
+    monkeypatch.setattr(connection, "LOCKED", 0.2)
     reason = r"is in use: another publisher has held .*mlflow.db.lock for 0 s$"
-    with FileLock(tmp_path / "mlflow.db.lock"), pytest.raises(tracking.UnavailableError, match=reason):
-        connect()
+    with FileLock(tmp_path / "mlflow.db.lock"), pytest.raises(UnavailableError, match=reason):
+        open_once()
 
 
 def test_looking_up_a_name_may_take_for_ever():
     start = time.monotonic()
     with pytest.raises(TimeoutError):
-        tracking._within(0.1, lambda: time.sleep(5))
+        within(0.1, lambda: time.sleep(5))
     assert time.monotonic() - start < 3
-    assert tracking._within(5, lambda: "answer") == "answer"
+    assert within(5, lambda: "answer") == "answer"
     with pytest.raises(ZeroDivisionError):
-        tracking._within(5, lambda: 1 / 0)
+        within(5, lambda: 1 / 0)
 
 
 @pytest.mark.parametrize(
@@ -474,12 +479,13 @@ def test_looking_up_a_name_may_take_for_ever():
     ],
 )
 def test_an_address_is_shown_without_its_secrets(uri, printed):
-    assert tracking.shown(uri) == printed
+    assert shown(uri) == printed
 
 
 def test_mlflow_starts_quiet_and_alone():
     """In a new process: no telemetry, no hints, and a user's own timeout stays."""
-    code = "import os, samebits.tracking.store as t, mlflow.telemetry as m; print(m.get_telemetry_client())"
+    code = "import os, samebits.tracking.store, samebits.tracking as t, mlflow.telemetry as m"
+    code += "; print(m.get_telemetry_client())"
     own = environment(MLFLOW_HTTP_REQUEST_TIMEOUT="77", PYTHONPATH=str(ROOT))
     own = {name: value for name, value in own.items() if not name.startswith("MLFLOW_DISABLE")}
     code += "; print(*[os.environ[name] for name in t.PATIENCE])"

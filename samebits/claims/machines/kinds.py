@@ -7,9 +7,11 @@ import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
+from samebits.base.command_line import note
 from samebits.base.errors import UserError
 from samebits.base.source import ROOT
 from samebits.claims.machines import arm
@@ -17,6 +19,7 @@ from samebits.claims.machines import arm
 HERE, ARM = "this", "arm64"
 EMULATED = ("Nehalem", "Haswell", "Skylake-Client", "EPYC")  # or any other that qemu knows: -cpu help lists them
 ALL = (HERE, *EMULATED, ARM)
+TOGETHER = 2  # kinds that run at a time, with one thread each
 # Settings that choose instructions, which an emulated processor may lack
 CHOOSERS = ("OPENBLAS_", "MKL_", "ATEN_", "ONEDNN_", "DNNL_", "NPY_")
 
@@ -82,6 +85,25 @@ def ask(kind: Kind) -> Witness:
         said = (done.stderr.strip() or "nothing").rpartition("\n")[2]
         raise UserError(f"{kind.name} ended with exit code {done.returncode} and said last: {said}")
     return Witness(kind.name, **json.loads(done.stdout), seconds=time.perf_counter() - began)
+
+
+def ask_all(chosen: list[Kind]) -> tuple[list[Witness], list[str]]:
+    """Ask the kinds, some at a time, and tell of each when it has answered. Also returns why others did not."""
+    found, failures = {}, []
+    with ThreadPoolExecutor(TOGETHER) as pool:
+        asked = {pool.submit(ask, kind): kind.name for kind in chosen}
+        try:
+            for answer in as_completed(asked):
+                try:
+                    witness = found[asked[answer]] = answer.result()
+                    note(f"{witness.kind} took {witness.seconds:.0f} s")
+                except UserError as error:
+                    failures.append(f"NOT run: {error}")
+                    note(str(error))
+        except KeyboardInterrupt:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return [found[kind.name] for kind in chosen if kind.name in found], failures
 
 
 def environment(kind: Kind) -> dict[str, str]:

@@ -7,7 +7,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/.venv
 
-.PHONY: help demo repro test lint verify machines versions gate reference ui promote serve bench claims lock clean venv command install
+.PHONY: help demo repro test lint verify machines versions gate reference ui promote serve wheel bench claims lock clean venv command install
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -55,6 +55,11 @@ promote: venv ## the best run of each dataset becomes its champion in the regist
 
 serve: venv ## a page to draw a digit on, and an HTTP API (DATASETS=mnist, PORT=8000)
 	@samebits serve $(DATASETS) $(PORT:%=--port %)
+
+wheel: venv ## dist/samebits-*.whl: samebits.exact for other projects, the rest as its extra
+	rm -rf build
+	.venv/bin/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+	rm -rf build samebits.egg-info
 
 bench: venv ## what an epoch costs
 	python -m benchmarks.epoch

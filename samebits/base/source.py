@@ -29,11 +29,12 @@ def files(module: str, without: Collection[str] = (), here: Path = ROOT) -> list
         name = waiting.pop()
         if name not in without and (file := _file(name, here)) and file not in found:
             found[file] = None
-            waiting += [_parent(name), *_imported(ast.parse(file.read_bytes()), _package(name, file))]
+            waiting += [_parent(name), *imported(ast.parse(file.read_bytes()), _package(name, file))]
     return sorted(found)
 
 
-def _imported(tree: ast.Module, package: str) -> list[str]:
+def imported(tree: ast.Module, package: str) -> list[str]:
+    """Return what may be modules among the names in a module's imports and its strings; `package` is what it is in."""
     names: list[str] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):

@@ -31,7 +31,7 @@ def obtain(dataset: str, entry: Own, mirror: str | None, to: Path) -> None:
             raise UserError(
                 f"{dataset}: the SHA-256 of {source} is {found}, but data/catalog.yaml declares {entry.sha256}: if the "
                 f"data are meant to have changed, write `sha256: {found}` there under {dataset} "
-                "(and have a look at its classes, or declare it anew by `python -m samebits.commands.declare`)"
+                "(and have a look at its classes, or declare it anew by `samebits declare`)"
             )
     print(f"{dataset}: copied from {source}")
 

@@ -28,7 +28,7 @@ def markdown(result: Result) -> str:
     rows = ["|".join(_escaped(cells(comparison))) for comparison in result.comparisons]
     table = [f"|{row}|" for row in (*header, *rows)] if rows else []
     refusals = [f"- **not comparable**: {_escaped([refusal])[0]}" for refusal in result.refusals]
-    parts = ["## Regression gate", summary(result), "\n".join(refusals), "\n".join(table), *legend(result)]
+    parts = ["## Gate", summary(result), "\n".join(refusals), "\n".join(table), *legend(result)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

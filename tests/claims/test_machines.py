@@ -74,7 +74,7 @@ def test_torchs_root_is_seen(tmp_path: Path) -> None:
     planted = source.replace("torch.from_numpy(np.sqrt(x.numpy()))", "x.sqrt()")
     assert planted != source
     random.write_text(planted)
-    done = run(sys.executable, "-m", "samebits.claims.machines", "--kind", "this", cwd=checkout, check=False)
+    done = run(sys.executable, "-m", "samebits", "machines", "--kind", "this", cwd=checkout, check=False)
     assert done.returncode == 1, done.stderr
     assert f"normal: {golden.HASHES['normal']} committed; " in done.stdout
     assert "NOT the same: 1 exact part differs\nNOT run to the end on this: " in done.stdout

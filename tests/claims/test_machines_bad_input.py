@@ -14,7 +14,7 @@ from tests.conftest import ROOT, make_checkout, run
 
 def said(*arguments: str, cwd: Path = ROOT, **changes: str) -> str:
     """Run the command, which must fail at once, and return its one sentence."""
-    done = run(sys.executable, "-m", "samebits.claims.machines", *arguments, cwd=cwd, check=False, **changes)
+    done = run(sys.executable, "-m", "samebits", "machines", *arguments, cwd=cwd, check=False, **changes)
     assert (done.returncode, done.stdout) == (1, "")
     return done.stderr
 

@@ -119,7 +119,7 @@ def test_the_markdown_and_the_junit_file_say_the_same(made_up):
     set_param("lr: 0.01", "lr: 0.02")
     assert not gated("digits", markdown=Path("out/gate.md"), junit=Path("out/gate.xml"))
     text = Path("out/gate.md").read_text()
-    assert text.startswith("## Regression gate\n\ngate: FAILED: worse: digits scratch test loss; not comparable")
+    assert text.startswith("## Gate\n\ngate: FAILED: worse: digits scratch test loss; not comparable")
     assert "- **not comparable**: digits mlp: mlp.lr is 0.01 in the reference, 0.02 in params.yaml" in text
     rows = [line.split("|")[1:-1] for line in text.splitlines() if line.startswith("|")]
     assert {len(row) for row in rows} == {len(rows[0])}
@@ -146,7 +146,7 @@ def test_every_reason_not_to_compare_is_given_with_both_values(made_up, capsys):
     out, err = capsys.readouterr()
     assert err.splitlines() == [
         "error: digits scratch: arithmetic is float32 in the reference, exact in params.yaml",
-        "error: digits scratch: metrics/digits/scratch.json is missing: run `dvc repro`",
+        "error: digits scratch: metrics/digits/scratch.json is missing: run `dvc repro evaluate@digits`",
         "error: digits concise: arithmetic is float32 in the reference, exact in params.yaml",
         "error: digits concise: concise.lr is 0.2 in the reference, 0.3 in params.yaml",
         "error: digits mlp: reference/digits/mlp.json is missing: `make reference` writes it, "

@@ -255,7 +255,7 @@ def as_it_is(toy):
 @pytest.mark.parametrize(
     ("change", "arguments", "said"),
     [
-        (without_git, [], "only what is committed to Git can be verified: not a git repository"),
+        (without_git, [], "verifying what is committed needs Git, and this folder is no checkout of it \\(not a git"),
         (without_a_commit, [], "there is no commit 'HEAD' here"),
         (as_it_is, ["--rev", "nowhere"], "there is no commit 'nowhere' here"),
         (without_lock, [], "there is no dvc.lock at [0-9a-f]+: `make repro` makes it"),

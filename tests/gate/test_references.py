@@ -89,7 +89,7 @@ def test_a_damaged_one_is_written_anew():
 def test_a_dataset_needs_its_outputs_and_not_a_place_in_params(tmp_path):
     text = Path("params.yaml").read_text()
     Path("params.yaml").write_text(text.replace("datasets: [digits]", "datasets: [mnist]"))
-    with pytest.raises(UserError, match=r"data/processed/mnist/summary\.json is missing: run `dvc repro preprocess@mnist`"):
+    with pytest.raises(UserError, match=r"mnist/summary\.json is missing: run `dvc repro preprocess@mnist`"):
         reference.main()
     reference.main(["digits"])
     assert SCRATCH.exists()

@@ -1,9 +1,7 @@
 import json
 import os
-import re
 import subprocess
 import sys
-from importlib.metadata import distribution
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +18,7 @@ from samebits.tracking.address import address
 from samebits.tracking.publishing import publish
 from tests.made.described import describe_model
 from tests.made.finished import CLASSES, empty_store, project, runs
+from tests.made.venvs import bare_python
 
 SEEDS = (3, 5)
 LOAD = """
@@ -48,36 +47,17 @@ def published(tmp_path_factory):
         yield model, file
 
 
-def closure(*names):
-    """The distributions that a resolver would install for `names`."""
-    found, waiting = {}, list(names)
-    while waiting:
-        name = re.sub(r"[-_.]+", "-", waiting.pop()).lower()
-        if name not in found:
-            found[name] = distribution(name)
-            needed = map(Requirement, found[name].requires or ())
-            waiting += [r.name for r in needed if not r.marker or r.marker.evaluate({"extra": ""})]
-    return found.values()
-
-
 @pytest.fixture(scope="module")
-def bare_python(published, tmp_path_factory):
-    """A Python with what the model's requirements.txt names and that needs, linked from here, and nothing else."""
-    venv = tmp_path_factory.mktemp("venv")
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
-    (packages,) = venv.glob("lib/python*/site-packages")
+def python(published, tmp_path_factory):
+    """A Python with what the model's requirements.txt names and that needs, and nothing else."""
     required = [Requirement(line) for line in (published[0] / "requirements.txt").read_text().splitlines()]
     assert all(str(r.specifier).startswith("==") for r in required)
-    for dist in closure(*(r.name for r in required)):
-        for top in {Path(file).parts[0] for file in dist.files if ".." not in Path(file).parts} - {"__pycache__"}:
-            link = packages / top
-            if not link.exists():
-                link.symlink_to(Path(dist.locate_file("")) / top)
-    assert not (packages / "dvc").exists()
-    return venv / "bin/python"
+    made = bare_python(tmp_path_factory.mktemp("venv"), *(r.name for r in required))
+    assert not list(made.parent.parent.glob("lib/python*/site-packages/dvc"))
+    return made
 
 
-def test_where_only_its_requirements_are_it_answers_to_the_bit(published, bare_python, tmp_path):
+def test_where_only_its_requirements_are_it_answers_to_the_bit(published, python, tmp_path):
     model, file = published
     images = torch.randint(0, 256, (1000, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
     P = Classifier.load(file).probabilities(images)
@@ -85,7 +65,7 @@ def test_where_only_its_requirements_are_it_answers_to_the_bit(published, bare_p
     np.save(tmp_path / "images.npy", images.numpy())
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "MLFLOW"))}
     done = subprocess.run(
-        [bare_python, "-c", LOAD, model, tmp_path / "images.npy"],
+        [python, "-c", LOAD, model, tmp_path / "images.npy"],
         cwd=tmp_path,
         env=environment,
         capture_output=True,

@@ -16,18 +16,7 @@ PIPELINE = ("mlflow", "dvc", "pandas", "matplotlib", "pydantic", "typer")
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
     copy = make_checkout(tmp_path_factory.mktemp("source"))
-    line = [
-        "-m",
-        "pip",
-        "wheel",
-        "--quiet",
-        "--no-deps",
-        "--no-build-isolation",
-        "--no-index",
-        "--wheel-dir",
-        "dist",
-        ".",
-    ]
+    options = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", "dist"]
     run(sys.executable, "-m", "pip", "wheel", *options, ".", cwd=copy)
     [built] = (copy / "dist").iterdir()
     return built
@@ -49,7 +38,7 @@ def ask(python, *arguments, cwd):
 
 
 def test_the_readmes_example_ends_in_the_digest_that_stands_beside_it(python, tmp_path):
-    claimed = re.search(r"# ([0-9a-f]{64})$", EXAMPLE, re.MULTILINE)[1]
+    [claimed] = re.findall(r"# ([0-9a-f]{64})$", EXAMPLE, re.MULTILINE)
     done = ask(python, "-c", EXAMPLE, cwd=tmp_path)
     assert (done.stdout, done.stderr) == (f"{claimed}\n", "")
     assert run(sys.executable, "-c", EXAMPLE, cwd=ROOT).stdout == f"{claimed}\n"

@@ -11,11 +11,18 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from samebits.base import dvc, paths
 from samebits.base.errors import UserError
+
+# What several commands take
+Datasets = Annotated[list[str] | None, typer.Argument(help="Only these; all of params.yaml if none.")]
+Repro = Annotated[
+    bool, typer.Option("--repro", help="Run first what is not up to date; DATASETS in a copy of the project.")
+]
 
 REASONS = {
     errno.ENOSPC: "the disk is full",

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from samebits.base.command_line import Datasets, Repro
 from samebits.base.errors import UserError
 from samebits.base.files import write_text
 from samebits.base.params import load
@@ -21,14 +22,8 @@ from samebits.gate.references import chosen
 
 
 def main(
-    datasets: Annotated[list[str] | None, typer.Argument(help="Only these; all of params.yaml if none.")] = None,
-    repro: Annotated[
-        bool,
-        typer.Option(
-            "--repro",
-            help="Run first what is not up to date; DATASETS in a copy of the project.",
-        ),
-    ] = False,
+    datasets: Datasets = None,
+    repro: Repro = False,
     alpha: Annotated[float, typer.Option(help="Rate of false alarms, of all comparisons together.")] = 0.05,
     markdown: Annotated[Path | None, typer.Option(help="Write the table to this file, for a pull request.")] = None,
     junit: Annotated[Path | None, typer.Option(help="Write the verdicts to this file as JUnit XML.")] = None,

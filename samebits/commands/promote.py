@@ -1,10 +1,7 @@
 """The best published run of each dataset becomes its champion in MLflow's model registry."""
 
-from typing import Annotated
-
-import typer
-
 from samebits.base import params, paths
+from samebits.base.command_line import Datasets
 from samebits.datasets import catalog
 from samebits.tracking.promoting import best, card
 from samebits.tracking.registry import register
@@ -14,7 +11,7 @@ ALIAS = "champion"
 
 
 def main(
-    datasets: Annotated[list[str] | None, typer.Argument(help="Only these; all of params.yaml if none.")] = None,
+    datasets: Datasets = None,
 ) -> None:
     """Register the best published run of each dataset and make it the champion."""
     known = catalog.load(paths.CATALOG)

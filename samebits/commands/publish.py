@@ -7,14 +7,15 @@ from typing import Annotated
 
 import typer
 
+from samebits.base.command_line import Datasets
 from samebits.claims.copies import experiments
 from samebits.tracking.publishing import publish, publish_revision
 
 
 def main(
-    datasets: Annotated[list[str] | None, typer.Argument(help="Only these; all of params.yaml if none.")] = None,
+    datasets: Datasets = None,
     rev: Annotated[str | None, typer.Option(help="Results of this Git revision, out of DVC's cache.")] = None,
-    all_experiments: Annotated[bool, typer.Option(help="Results of all of DVC's experiments.")] = False,
+    all_experiments: Annotated[bool, typer.Option("--all-experiments", help="Results of all of DVC's experiments.")] = False,
 ) -> None:
     """Publish every finished result that MLflow does not have yet."""
     if rev:

@@ -2,11 +2,9 @@
 
 from contextlib import chdir, nullcontext
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from samebits.base import paths
+from samebits.base.command_line import Datasets, Repro
 from samebits.base.files import write_json
 from samebits.base.params import RUNS, load
 from samebits.claims import copies
@@ -14,14 +12,8 @@ from samebits.gate.references import chosen, measured, provenance, same_already
 
 
 def main(
-    datasets: Annotated[list[str] | None, typer.Argument(help="Only these; all of params.yaml if none.")] = None,
-    repro: Annotated[
-        bool,
-        typer.Option(
-            "--repro",
-            help="Run first what is not up to date; DATASETS in a copy of the project.",
-        ),
-    ] = False,
+    datasets: Datasets = None,
+    repro: Repro = False,
 ) -> None:
     """Make what the pipeline left for every run the reference of later gates: all of it, or nothing."""
     asked = chosen(datasets, load())

@@ -6,7 +6,6 @@ written by hand alone, after a change that is meant; the pipeline neither reads 
 
 import datetime
 import platform
-import re
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,15 +15,19 @@ from samebits.base import git, paths
 from samebits.base.errors import UserError
 from samebits.base.files import read_json
 from samebits.base.params import Params
+from samebits.datasets import catalog
 from samebits.gate.records import Provenance, Record, parameters, record
 from samebits.outcome.reader import read_data, read_run, require_fresh
 
 
 def chosen(datasets: list[str] | None, params: Params) -> list[str]:
-    """Return the datasets asked for, or those of params.yaml; it need not name one whose outputs are here."""
+    """Return the datasets asked for, or those of params.yaml; it need not name one whose outputs are here.
+
+    Raises UserError for one that is not in the catalog.
+    """
+    known = catalog.load(paths.CATALOG)
     for dataset in datasets or ():
-        if not re.fullmatch("[a-z0-9_]+", dataset):
-            raise UserError(f"'{dataset}' is no dataset: params.yaml names {', '.join(params.datasets)}")
+        known.entry(dataset)
     return list(dict.fromkeys(datasets or params.datasets))
 
 

@@ -8,6 +8,7 @@ from samebits.base import paths
 from samebits.base.command_line import require_project
 from samebits.base.errors import UserError
 from samebits.base.params import RUNS
+from samebits.datasets import catalog
 from samebits.inference.classifier import Classifier
 
 REGISTRY = "models:/"
@@ -38,6 +39,8 @@ def _of_run(dataset: str, run: str, seed: int | None) -> Classifier:
     require_project()
     if run not in RUNS:
         raise UserError(f"--run {run} is none of {', '.join(RUNS)}; --model takes a file or {REGISTRY}NAME@ALIAS")
+    if not paths.processed(dataset).exists():
+        catalog.load(paths.CATALOG).entry(dataset)  # or say that there is no such dataset
     return _load(paths.model(dataset, run), dataset, seed)
 
 

@@ -43,7 +43,7 @@ HEADERS = {
 }
 
 
-class Refused(Exception):  # noqa: N818
+class HttpError(Exception):
     """A request that is answered with this status, this reason and these headers."""
 
     def __init__(self, status: HTTPStatus, why: str, **headers: str):
@@ -108,7 +108,7 @@ class Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         try:
             self._send(HTTPStatus.OK, *self._response())
-        except Refused as refusal:
+        except HttpError as refusal:
             self._refuse(refusal.status, str(refusal), **refusal.headers)
         except UserError as error:
             self._refuse(HTTPStatus.BAD_REQUEST, str(error))
@@ -127,10 +127,10 @@ class Handler(BaseHTTPRequestHandler):
         self._require_own_name()
         path = self.path.partition("?")[0]
         if path not in (*PAGE, "/health", "/model", "/predict"):
-            raise Refused(HTTPStatus.NOT_FOUND, "there are /, /health, /model and /predict")
+            raise HttpError(HTTPStatus.NOT_FOUND, "there are /, /health, /model and /predict")
         allowed = ["POST"] if path == "/predict" else ["GET", "HEAD"]
         if self.command not in allowed:
-            raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, f"{path} takes {allowed[0]}", Allow=", ".join(allowed))
+            raise HttpError(HTTPStatus.METHOD_NOT_ALLOWED, f"{path} takes {allowed[0]}", Allow=", ".join(allowed))
         if path in PAGE:
             name, kind = PAGE[path]
             return kind, (resources.files("samebits.inference") / "site" / name).read_bytes()
@@ -144,7 +144,7 @@ class Handler(BaseHTTPRequestHandler):
         self._require_own_page()
         predict = PREDICT.get(self.headers.get_content_type())
         if not predict:
-            raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"Content-Type must be one of {', '.join(PREDICT)}")
+            raise HttpError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"Content-Type must be one of {', '.join(PREDICT)}")
         body = self._body()
         return self.server.worker.submit(lambda: _json(predict(body, self.server.classifier))).result()
 
@@ -153,32 +153,32 @@ class Handler(BaseHTTPRequestHandler):
         match self.headers.get_all("Host", []):
             case [host]:
                 if host.lower().partition(":")[0] not in NAMES:
-                    raise Refused(HTTPStatus.FORBIDDEN, f"only requests to {' or '.join(NAMES)} are answered")
+                    raise HttpError(HTTPStatus.FORBIDDEN, f"only requests to {' or '.join(NAMES)} are answered")
             case _:
-                raise Refused(HTTPStatus.BAD_REQUEST, "one Host header is wanted")
+                raise HttpError(HTTPStatus.BAD_REQUEST, "one Host header is wanted")
 
     def _require_own_page(self) -> None:
         """A browser says which page sends; programs say nothing."""
         if self.headers.get("Origin", own := f"http://{self.headers['Host']}").lower() != own.lower():
-            raise Refused(HTTPStatus.FORBIDDEN, "pages from elsewhere are not answered")
+            raise HttpError(HTTPStatus.FORBIDDEN, "pages from elsewhere are not answered")
 
     def _body(self) -> bytes:
         """Read the body; its length is known, and within the limit, before the first byte is."""
         lengths = self.headers.get_all("Content-Length", [])
         if "Transfer-Encoding" in self.headers or not lengths:
-            raise Refused(HTTPStatus.LENGTH_REQUIRED, "say Content-Length; a body in chunks is not read")
+            raise HttpError(HTTPStatus.LENGTH_REQUIRED, "say Content-Length; a body in chunks is not read")
         if len(set(lengths)) > 1 or not (lengths[0].isascii() and lengths[0].isdecimal()) or len(lengths[0]) > 18:
-            raise Refused(HTTPStatus.BAD_REQUEST, "Content-Length is not one number of bytes")
+            raise HttpError(HTTPStatus.BAD_REQUEST, "Content-Length is not one number of bytes")
         length = int(lengths[0])
         if length > LARGEST_BODY:
             why = f"{length:,} bytes are too many: the limit is {LARGEST_BODY:,}"
-            raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, why)
+            raise HttpError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, why)
         if self.headers.get("Expect", "").lower() == "100-continue":
             self.send_response_only(HTTPStatus.CONTINUE)
             self.end_headers()
         body = self.rfile.read(length)
         if len(body) < length:
-            raise Refused(HTTPStatus.BAD_REQUEST, f"only {len(body):,} of {length:,} bytes came")
+            raise HttpError(HTTPStatus.BAD_REQUEST, f"only {len(body):,} of {length:,} bytes came")
         return body
 
     def handle_expect_100(self) -> bool:

@@ -93,7 +93,7 @@ def test_a_dataset_needs_its_outputs_and_not_a_place_in_params(tmp_path):
         reference.main()
     reference.main(["digits"])
     assert SCRATCH.exists()
-    with pytest.raises(UserError, match=r"'\.\./digits' is no dataset"):
+    with pytest.raises(UserError, match=r"unknown dataset .\.\./digits.: the catalog has"):
         reference.main(["../digits"])
 
 

@@ -16,7 +16,9 @@ def test_what_is_refused_cannot_break_the_markdown_or_the_xml():
     found = result(test_loss=0.1)
     assert "it is &lt;nothing> \\| but \\| pipes" in render.markdown(found)
     suite = ElementTree.fromstring(render.junit(found))
-    assert suite.find("testcase/error").get("message") == REFUSAL
+    error = suite.find("testcase/error")
+    assert error is not None
+    assert error.get("message") == REFUSAL
 
 
 def test_the_columns_of_the_terminal_are_aligned():

@@ -22,6 +22,12 @@ def values(array):
     return dict(enumerate(array.tolist()))
 
 
+def estimated(*given, **options) -> Estimate:
+    found = estimate(*given, **options)
+    assert found is not None
+    return found
+
+
 def test_the_same_bits_are_identical_and_nothing_is_asked():
     old = record(range(5), draws(5))
     found = compare([(old, old.model_copy())], ALPHA)
@@ -103,12 +109,13 @@ def test_seeds_that_would_not_catch_a_change_of_the_stated_size_are_too_few():
     z = draws(4)
     found = compare([(record([0, 1], z[:, :2]), record([2, 3], z[:, 2:]))], ALPHA)
     assert found[0].verdict is Verdict.TOO_FEW
+    assert found[0].catches is not None
     assert found[0].catches > ACCURACY.limit
 
 
 def test_the_paired_test_is_scipys():
     old, new = draws(2 * 7)[0].reshape(2, 7)
-    found = estimate(values(old), values(new), worse=+1)
+    found = estimated(values(old), values(new), worse=+1)
     expected = stats.ttest_rel(new - 0.3, old, alternative="greater")
     assert p_worse(found, 0.3) == pytest.approx(expected.pvalue, rel=1e-10)
     assert found.df == 6
@@ -117,7 +124,7 @@ def test_the_paired_test_is_scipys():
 @pytest.mark.parametrize(("n", "m"), [(2, 3), (3, 5), (10, 10)])
 def test_the_unpaired_test_is_scipys(n, m):
     old, new = draws(n)[0], 3 * draws(m, 1)[0]
-    found = estimate(values(old), {100 + seed: value for seed, value in values(new).items()}, worse=-1)
+    found = estimated(values(old), {100 + seed: value for seed, value in values(new).items()}, worse=-1)
     expected = stats.ttest_ind(-new - 0.3, -old, equal_var=False, alternative="greater")
     assert p_worse(found, 0.3) == pytest.approx(expected.pvalue, rel=1e-10)
     assert found.df == pytest.approx(expected.df)
@@ -126,18 +133,18 @@ def test_the_unpaired_test_is_scipys(n, m):
 def test_no_spread_at_all_is_decided_by_the_margin():
     old = dict.fromkeys(range(5), 0.5)
     for w, p in ((0.25, 0.0), (0.125, 1.0), (-0.25, 1.0)):
-        found = estimate(old, dict.fromkeys(range(5), 0.5 + w), worse=+1)
+        found = estimated(old, dict.fromkeys(range(5), 0.5 + w), worse=+1)
         assert (found.error, p_worse(found, 0.125)) == (0.0, p)
         assert smallest_caught(found, 0.125, 0.01) == 0.125
-    [apart] = [estimate(old, dict.fromkeys(range(7, 9), 0.75), worse=+1)]
+    [apart] = [estimated(old, dict.fromkeys(range(7, 9), 0.75), worse=+1)]
     assert (apart.error, apart.df) == (0.0, 5)
 
 
 def test_a_few_equal_counts_of_images_are_no_certainty():
     """All of three seeds lose the same single image of 360: without the step's own variance p would be 0."""
     old, new = dict.fromkeys(range(3), 320 / 360), dict.fromkeys(range(3), 319 / 360)
-    assert p_worse(estimate(old, new, worse=-1), ACCURACY.margin) == 0
-    assert p_worse(estimate(old, new, worse=-1, grain=1 / 360), ACCURACY.margin) > 0.05
+    assert p_worse(estimated(old, new, worse=-1), ACCURACY.margin) == 0
+    assert p_worse(estimated(old, new, worse=-1, grain=1 / 360), ACCURACY.margin) > 0.05
 
 
 def test_the_level_is_shared_by_the_cells_of_the_runs_that_changed():
@@ -201,10 +208,10 @@ def test_what_would_be_caught_is_caught_nine_times_out_of_ten(n, paired):
     caught = 0
     for old, new in rng.standard_normal((rounds, 2, n)):
         if paired:
-            found = estimate(dict.fromkeys(range(n), 0.0), values(new + size), worse=+1)
+            found = estimated(dict.fromkeys(range(n), 0.0), values(new + size), worse=+1)
         else:
             apart = {seed + n: value for seed, value in values(new + size).items()}
-            found = estimate(values(old), apart, worse=+1)
+            found = estimated(values(old), apart, worse=+1)
         caught += p_worse(found, margin) <= level
     print(f"{size:.3f} is caught in {caught / rounds:.3f} of {rounds}")
     assert caught / rounds == pytest.approx(0.9, abs=0.03)

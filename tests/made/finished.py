@@ -30,7 +30,8 @@ RUNS = {"scratch": (3, 0.8), "concise": (2, 0.82), "mlp": (2, 0.9)}  # epochs, a
 
 def project(folder: Path, *datasets: str, seeds: tuple[int, ...] = (0,)) -> Path:
     """Fill `folder` with params.yaml and the outputs of all runs of `datasets`."""
-    for name in ("dvc.yaml", "requirements.lock"):
+    (folder / "data").mkdir(exist_ok=True)
+    for name in ("dvc.yaml", "requirements.lock", "data/catalog.yaml"):
         folder.joinpath(name).write_bytes((ROOT / name).read_bytes())
     folder.joinpath("params.yaml").write_text(PARAMS.format(datasets=", ".join(datasets), seeds=list(seeds)))
     for dataset in datasets:

@@ -13,10 +13,10 @@ export VIRTUAL_ENV := $(CURDIR)/.venv
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: venv ## the whole pipeline on bundled digits, in .demo/: no network, under a minute
+demo: venv ## the whole pipeline on small digits, in .demo/, without network
 	@samebits demo
 
-repro: venv ## the real thing: what params.yaml names, from archive to report
+repro: venv ## the real thing: what params.yaml names
 	@samebits check
 	dvc repro
 	@echo "look at reports/index.html; compare the runs with: make ui"
@@ -29,10 +29,10 @@ lint: venv ## style, format and types
 	ruff format --check .
 	mypy
 
-verify: venv ## does the committed dvc.lock come out again? (DATASETS=digits: a minute)
+verify: venv ## does dvc.lock come out again? (DATASETS=digits: a minute)
 	@samebits verify $(DATASETS)
 
-machines: venv ## the same bits on emulated processors and on Arm (needs qemu-user-static)
+machines: venv ## the same bits on emulated processors (qemu-user-static)
 	@samebits machines $(KIND:%=--kind %)
 
 versions: ## the same bits on several versions of torch
@@ -44,19 +44,19 @@ gate: venv ## is any result worse than the committed reference? (docs/gate.md)
 reference: venv ## the results as they are become the reference
 	@samebits reference --repro $(DATASETS)
 
-claims: venv ## dvc.lock anew, after a change that is meant to change results
+claims: venv ## dvc.lock anew, after a change that is meant
 	@samebits claims
 
 ui: venv ## the runs in MLflow (PORT=5000)
 	@samebits ui $(PORT:%=--port %)
 
-promote: venv ## the best run of each dataset becomes its champion in the registry
+promote: venv ## the best run of each dataset becomes its champion
 	@samebits promote $(DATASETS)
 
-serve: venv ## a page to draw a digit on, and an HTTP API (DATASETS=mnist, PORT=8000)
+serve: venv ## a page to draw a digit on, and an HTTP API (PORT=8000)
 	@samebits serve $(DATASETS) $(PORT:%=--port %)
 
-wheel: venv ## dist/samebits-*.whl: samebits.exact for other projects, the rest as its extra
+wheel: venv ## dist/samebits-*.whl: the arithmetic, and all as an extra
 	rm -rf build
 	.venv/bin/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 	rm -rf build samebits.egg-info
@@ -69,7 +69,7 @@ lock: ## new pins in requirements.lock (needs uv)
 	uv pip compile pyproject.toml --extra pipeline --group dev --universal --python-version 3.11 --generate-hashes \
 	    --no-header --upgrade --output-file requirements.lock
 
-clean: ## remove what make set up; DVC's cache and MLflow's runs stay
+clean: ## remove what make set up, but no result
 	rm -rf .venv .demo .machines .versions dist dvc_plots .pytest_cache .mypy_cache .ruff_cache
 	find samebits stages tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
 

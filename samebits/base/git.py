@@ -49,12 +49,8 @@ def required(*arguments: str, otherwise: str = "git: {reason}") -> str:
 
 def require_repository(what: str) -> None:
     """Raise UserError, saying that `what` needs Git, in a folder that is not in a repository."""
-    required(
-        "rev-parse",
-        "--git-dir",
-        otherwise=f"{what} needs Git, and this folder is no checkout of it ({{reason}}): clone the project, or `git "
-        "init` here and commit what is there; `make demo` and `samebits predict` do without",
-    )
+    needs = f"{what} needs Git ({{reason}}): clone the project; `make demo` and `samebits predict` do without"
+    required("rev-parse", "--git-dir", otherwise=needs)
 
 
 def plain_environment() -> dict[str, str]:

@@ -44,5 +44,5 @@ def test_without_git(monkeypatch):
 
 
 def test_outside_a_repository():
-    with pytest.raises(UserError, match=r"^`dvc repro` needs Git, and this folder is no checkout of it \(.*make demo"):
+    with pytest.raises(UserError, match=r"^`dvc repro` needs Git \(not a git repo.*\): clone the project; `make demo` and"):
         git.require_repository("`dvc repro`")

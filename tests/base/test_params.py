@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from samebits.base.params import Params, UserError, load
+from samebits.base.errors import UserError
+from samebits.base.params import Params, load
 
 TEXT = Path("params.yaml").read_text()
 

@@ -1,5 +1,6 @@
 """What `make machines` says where a kind cannot be run: one sentence, before anything is computed."""
 
+import platform
 import re
 import shutil
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from samebits.base.errors import UserError
 from samebits.claims.machines import arm, kinds
 from tests.conftest import ROOT, make_checkout, run
 
@@ -52,11 +54,9 @@ def test_no_network_for_arm(tmp_path: Path) -> None:
 
 
 def test_another_system(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kinds.platform, "machine", lambda: "arm64")
-    monkeypatch.setattr(kinds.platform, "system", lambda: "Darwin")
-    with pytest.raises(
-        kinds.UserError, match=r"Haswell is emulated on x86-64 Linux alone, and this is Darwin on arm64"
-    ):
+    monkeypatch.setattr(platform, "machine", lambda: "arm64")
+    monkeypatch.setattr(platform, "system", lambda: "Darwin")
+    with pytest.raises(UserError, match=r"Haswell is emulated on x86-64 Linux alone, and this is Darwin on arm64"):
         kinds.find("Haswell")
 
 

@@ -25,6 +25,12 @@ def _here(tmp_path, monkeypatch):
     write_pictures(Path("my shapes"), each=5)
 
 
+def declared(name: str) -> catalog.Own:
+    entry = catalog.load(CATALOG).entry(name)
+    assert isinstance(entry, catalog.Own)
+    return entry
+
+
 def test_a_table(capsys):
     before = CATALOG.read_text()
     declare.main("otto", Path("otto.csv"), label="target", ignore=["id"], test_share=0.3)
@@ -53,8 +59,8 @@ def test_written_entries_are_appended_and_nothing_else_changes(capsys):
     assert CATALOG.read_text() == f"{before}\n{first}\n{second.partition(chr(10))[2]}"
     found = catalog.load(CATALOG)
     assert list(found.root) == ["fashion_mnist", "mnist", "digits", "otto", "shapes"]
-    assert (found.root["shapes"].path, found.root["shapes"].test_share) == ("my shapes", 0.2)
-    assert found.root["shapes"].classes == ["bar", "cross", "null"]
+    shapes = declared("shapes")
+    assert (shapes.path, shapes.test_share, shapes.classes) == ("my shapes", 0.2, ["bar", "cross", "null"])
     with pytest.raises(UserError, match=r"data/catalog.yaml has an entry otto already"):
         declare.main("otto", Path("my shapes"))
 
@@ -70,7 +76,7 @@ def test_a_folder_that_is_parted_already(capsys):
     write_pictures(Path("both/train"), each=3)
     write_pictures(Path("both/test"), each=2)
     declare.main("shapes", Path("both"), write=True)
-    entry = catalog.load(CATALOG).root["shapes"]
+    entry = declared("shapes")
     assert (entry.test_share, entry.classes, entry.image) == (None, ["bar", "cross", "null"], [12, 12])
 
 
@@ -173,4 +179,6 @@ def test_the_command_line():
         line, env=environment(PYTHONPATH=str(ROOT)), capture_output=True, text=True, check=True
     ).stdout
     assert said.endswith("now put otto into `datasets` of params.yaml and run `dvc repro`\n")
-    assert catalog.load(CATALOG).root["otto"].ignore == ["id"]
+    entry = declared("otto")
+    assert isinstance(entry, catalog.Table)
+    assert entry.ignore == ["id"]

@@ -20,7 +20,7 @@ from samebits.gate import references, render
 from samebits.gate.judge import judge
 from samebits.gate.records import QUANTITIES, Values
 from samebits.gate.verdicts import Verdict, compare
-from samebits.learning import scratch, training
+from samebits.learning import initial, scratch, training
 from samebits.tracking import best_effort
 from stages import download, evaluate, preprocess, train_concise, train_scratch
 from tests.conftest import ROOT, run
@@ -49,7 +49,7 @@ def gated(*datasets, **options):
 
 def verdicts(name="digits"):
     """Run -> quantity -> verdict."""
-    found = {}
+    found: dict[str, dict[str, Verdict]] = {}
     for one in judge([name], load(), 0.05).comparisons:
         found.setdefault(one.run, {})[one.quantity] = one.verdict
     return found
@@ -77,6 +77,13 @@ def shift(folder, run, quantity, by, dataset="digits"):
     values = metrics["test"][quantity]["per_seed"]
     metrics["test"][quantity]["per_seed"] = [value + by * (1 + i / 100) for i, value in enumerate(values)]
     write_json(path, metrics)
+
+
+def message(case: ElementTree.Element, what: str) -> str:
+    """What a failure or an error of a test case says."""
+    found = case.find(what)
+    assert found is not None
+    return found.attrib["message"]
 
 
 def set_param(old, new):
@@ -130,9 +137,9 @@ def test_the_markdown_and_the_junit_file_say_the_same(made_up):
     assert len(cases) == 9
     [failed] = [case for case in cases if case.find("failure") is not None]
     assert (failed.get("classname"), failed.get("name")) == ("gate.digits.scratch", "test loss")
-    assert failed.find("failure").get("message").startswith("worse: digits scratch test loss is")
+    assert message(failed, "failure").startswith("worse: digits scratch test loss is")
     [refused] = [case for case in cases if case.find("error") is not None]
-    assert "mlp.lr is 0.01" in refused.find("error").get("message")
+    assert "mlp.lr is 0.01" in message(refused, "error")
 
 
 def test_every_reason_not_to_compare_is_given_with_both_values(made_up, capsys):
@@ -308,8 +315,13 @@ def test_half_the_epochs_are_refused_by_name(planted, capsys):
 
 def test_learning_that_stops_after_half_the_epochs_fails(planted):
     """The history is whole, but nothing is learned from the seventh epoch on."""
-    by_the_book, visit, now = scratch.sgd, training.order, []
-    planted.setattr(training, "order", lambda images, seed, epoch: now.append(epoch) or visit(images, seed, epoch))
+    by_the_book, now = scratch.sgd, []
+
+    def order(images, seed, epoch):
+        now.append(epoch)
+        return initial.order(images, seed, epoch)
+
+    planted.setattr(training, "order", order)
     planted.setattr(scratch, "sgd", lambda *given: by_the_book(*given) if now[-1] <= 6 else None)
     learn("scratch")
     found = verdicts()["scratch"]

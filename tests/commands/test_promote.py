@@ -69,6 +69,7 @@ def test_promoting_fetching_and_promoting_again(folder, capsys):
     client = MlflowClient(tracking_uri=address())
     (version,) = client.search_model_versions("name = 'samebits-digits'")
     assert version.tags["model_sha256"] == sha256(files["mlp"])
+    assert version.description is not None
     for words in ("since no run held validation images out", sha256(files["mlp"]), "0.8700 to 0.9300", "CC BY 4.0"):
         assert words in version.description
     for uri in ("models:/samebits-digits@champion", "models:/samebits-digits/1"):
@@ -117,15 +118,16 @@ def test_a_dataset_without_a_model(folder):
 
 
 def test_the_card_of_a_table_without_licence():
-    about = {
-        "title": "Otto",
-        "format": "table",
-        "path": "otto.csv",
-        "sha256": "0" * 64,
-        "label": "y",
-        "test_share": 0.2,
-    }
-    entry = Table(**about, classes=["a", "b"], image=[1, 93])
+    entry = Table(
+        title="Otto",
+        format="table",
+        path="otto.csv",
+        sha256="0" * 64,
+        label="y",
+        test_share=0.2,
+        classes=["a", "b"],
+        image=[1, 93],
+    )
     metrics = dict.fromkeys(["test_accuracy", "test_accuracy_std", "test_loss"], 0.5)
     metrics |= {"test_accuracy_ci95_low": 0.4, "test_accuracy_ci95_high": 0.6}
     tags = {"seeds": "2", "run": "mlp", "dataset_digest": "d1", "model_sha256": "m1"}

@@ -20,7 +20,7 @@ from samebits.base.errors import UserError
 from samebits.commands import serve
 from samebits.inference import server as http
 from samebits.inference.classifier import Classifier
-from tests.conftest import ROOT, environment
+from tests.conftest import ROOT, environment, fullmatch
 from tests.made import chromium
 from tests.made.trained import digits
 
@@ -33,8 +33,9 @@ def port():
     line = [sys.executable, "-m", "samebits", "serve", "digits", "--port", "0"]
     environ = environment(PYTHONPATH=str(ROOT))
     with subprocess.Popen(line, cwd=digits(), env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
         first = process.stdout.readline().decode()
-        port = int(re.fullmatch(r"digits mlp: http://127\.0\.0\.1:(\d+)/ \(Ctrl-C stops it\)\n", first)[1])
+        port = int(fullmatch(r"digits mlp: http://127\.0\.0\.1:(\d+)/ \(Ctrl-C stops it\)\n", first)[1])
         yield port
         assert process.poll() is None
         process.send_signal(signal.SIGINT)

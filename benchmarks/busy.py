@@ -21,7 +21,7 @@ from tqdm import tqdm
 from samebits.base.params import load
 from samebits.learning.arithmetic import arithmetic
 from samebits.learning.concise import Concise, network
-from samebits.learning.initial import weights
+from samebits.learning.initial import first_layers
 
 ROUNDS, STEPS, SEEDS = 5, 30, (1, 3)
 DEFAULT = "GOMP_SPINCOUNT=1000 (ours)"
@@ -45,7 +45,7 @@ def steps() -> None:
     labels = torch.arange(math.prod(shape)).remainder(10).view(shape)
     costs = []
     for seeds in SEEDS:
-        layers = weights([784, *block.hidden, 10], block.init_std, range(seeds))
+        layers = first_layers([784, *block.hidden, 10], block.init_std, range(seeds))
         learner = Concise(ops, network(ops, layers), block.lr, block.momentum)
         times = []
         for _ in range(STEPS):

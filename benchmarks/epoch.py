@@ -21,7 +21,7 @@ from samebits.base.params import Training, load
 from samebits.datasets.split import Split
 from samebits.learning.arithmetic import arithmetic
 from samebits.learning.concise import Concise, network
-from samebits.learning.initial import order, weights
+from samebits.learning.initial import first_layers, order
 from samebits.learning.scratch import Scratch
 from samebits.learning.training import Learner, fit
 
@@ -60,7 +60,7 @@ def our_epoch(
 ) -> None:
     """Train this project's models, side by side, for one epoch in the named arithmetic."""
     ops = arithmetic(name)
-    layers = weights([784, *block.hidden, 10], block.init_std, range(seeds))
+    layers = first_layers([784, *block.hidden, 10], block.init_std, range(seeds))
     if name == "float32" and seeds == 1:  # nn.Linear as everybody uses it, without an axis of seeds
         layers = [(weight[0], bias[0]) for weight, bias in layers]
     learner: Learner = Concise(ops, network(ops, layers), block.lr, block.momentum)

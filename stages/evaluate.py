@@ -10,8 +10,9 @@ from samebits.datasets.arrays import load_summary
 from samebits.datasets.split import load_split
 from samebits.learning import device
 from samebits.learning.arithmetic import Arithmetic, arithmetic
+from samebits.learning.hits import correct
 from samebits.learning.load import load_models
-from samebits.learning.training import figures, logits
+from samebits.learning.training import figures, split_logits
 from samebits.measures import calibration
 from samebits.measures.comparison import compare
 from samebits.measures.metrics import Measured, confusion, per_class
@@ -37,7 +38,7 @@ def evaluate(dataset: str) -> None:
     for run in RUNS:
         path, seeds = paths.model(dataset, run), params.training(run).seeds
         models, hashes[run] = load_models(path, ops, where), sha256(path)
-        outputs = {name: [logits(model, split) for model in models] for name, split in splits.items()}
+        outputs = {name: [split_logits(model, split) for model in models] for name, split in splits.items()}
         results = {name: _measure(ops, seeds, outputs[name], split.labels) for name, split in splits.items()}
         metrics = {
             "seeds": seeds,
@@ -48,7 +49,7 @@ def evaluate(dataset: str) -> None:
         write_json(paths.metrics(dataset, run), metrics)
         _write_predictions(dataset, run, ops, outputs["test"][0], splits["test"].labels, names)
         tested[run] = results["test"]
-        T = calibration.temperature(ops, logits(models[0], held), held.labels)
+        T = calibration.temperature(ops, split_logits(models[0], held), held.labels)
         calibrated[run] = calibration.measure(ops, outputs["test"], splits["test"].labels, T)
     write_json(paths.comparison(dataset), {"model_sha256": hashes, "pairs": compare(tested)})
     calibration_of_all = {"model_sha256": hashes, "fitted_on": fitted_on, "runs": calibrated}
@@ -59,7 +60,7 @@ def evaluate(dataset: str) -> None:
 def _measure(ops: Arithmetic, seeds: list[int], outputs: list[Tensor], labels: Tensor) -> Measured:
     """Hold each seed's logits [N, K] against the labels."""
     losses = [figures(ops, Z, labels)[0] for Z in outputs]
-    return Measured(seeds, losses, [Z.argmax(1) == labels for Z in outputs])
+    return Measured(seeds, losses, [correct(Z, labels) for Z in outputs])
 
 
 def _write_predictions(dataset: str, run: str, ops: Arithmetic, Z: Tensor, labels: Tensor, names: list[str]) -> None:

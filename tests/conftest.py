@@ -1,6 +1,7 @@
 """What every test starts from: one thread each, since pytest runs two of them at a time."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -52,3 +53,10 @@ def run(*command: str, cwd: Path, check: bool = True, **changes: str) -> subproc
 def dvc(*arguments: str, cwd: Path, check: bool = True, **changes: str) -> subprocess.CompletedProcess[str]:
     """Run a DVC command."""
     return run(sys.executable, "-m", "dvc", *arguments, cwd=cwd, check=check, **changes)
+
+
+def fullmatch(pattern: str, text: str) -> re.Match[str]:
+    """The match of a whole text, which must be one."""
+    match = re.fullmatch(pattern, text)
+    assert match is not None, f"{text!r} is not {pattern!r}"
+    return match

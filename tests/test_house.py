@@ -56,7 +56,7 @@ def faults(here):
     """Every module outside the rooms, every import that the house does not allow, and every ring."""
     places = {name: room(name, (*ROOMS, *TOPS)) for name in modules(here) if name != "samebits"}
     found = [f"{name} is in no room" for name, place in places.items() if place is None]
-    graph = {}
+    graph: dict[str, set[str]] = {}
     for importer, target in sorted(arrows(here)):
         graph.setdefault(importer, set()).add(target)
         above, below = places.get(importer), places.get(target)

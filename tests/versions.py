@@ -66,7 +66,7 @@ def environment(torch: str, beside: list[str]) -> Path:
         return python
     print(f"setting up {folder.relative_to(ROOT)}: up to some GB to fetch and unpack, a few minutes", flush=True)
     subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-    pip = [python, "-m", "pip", "install", "--quiet"]
+    pip: list[str | Path] = [python, "-m", "pip", "install", "--quiet"]
     if shutil.which("uv"):
         pip = ["uv", "pip", "install", "--python", python, *(["--torch-backend", "cpu"] if SMALL else [])]
     done = subprocess.run([*pip, *packages], capture_output=True, text=True)
@@ -100,10 +100,10 @@ def counts(results: Path) -> tuple[int, int, int]:
     return total - failures - errors - skipped, failures + errors, skipped
 
 
-def run(*command: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
+def run(*command: str | Path, stdout: int | None = None) -> subprocess.CompletedProcess[str]:
     """Run a command in the project, with its code and no other on the import path."""
     env = {"OMP_NUM_THREADS": "1", **os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, cwd=ROOT, env=env, text=True, **options)
+    return subprocess.run(command, cwd=ROOT, env=env, text=True, stdout=stdout)
 
 
 def output(*command: str | Path) -> list[str]:

@@ -15,7 +15,9 @@ from samebits.tracking.publishing import publish, publish_revision
 def main(
     datasets: Datasets = None,
     rev: Annotated[str | None, typer.Option(help="Results of this Git revision, out of DVC's cache.")] = None,
-    all_experiments: Annotated[bool, typer.Option("--all-experiments", help="Results of all of DVC's experiments.")] = False,
+    all_experiments: Annotated[
+        bool, typer.Option("--all-experiments", help="Results of all of DVC's experiments.")
+    ] = False,
 ) -> None:
     """Publish every finished result that MLflow does not have yet."""
     if rev:

@@ -17,7 +17,7 @@ VIEW = "compareRunsMode=CHART&workflowType=machine_learning"  # curves; not the 
 HOST = "127.0.0.1"  # never the network: the server asks nobody who they are
 
 
-def main(port: Annotated[int, typer.Option(min=1, max=65535, help="Where to serve, on this machine alone.")] = 5000) -> None:
+def main(port: Annotated[int, typer.Option(min=1, max=65535, help="On this machine alone.")] = 5000) -> None:
     """Publish what is missing and serve MLflow's pages on this machine until Ctrl-C."""
     uri = address()
     if not uri.startswith("http"):

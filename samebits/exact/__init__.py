@@ -3,10 +3,10 @@
 import torch
 from torch.nn import ReLU
 
-from .functional import cross_entropy, exp, exp2, linear, log, log_softmax, matmul, softmax, sum
-from .guard import NonFinite, Refused, finite, where
+from .functional import cross_entropy, divide, exp, exp2, linear, log, log_softmax, matmul, softmax, sum
+from .guard import NonFinite, Refused, at, finite
 from .hashing import digest
-from .machine import able, check
+from .machine import require_device, require_sizes
 from .modules import CrossEntropyLoss, Linear
 from .optim import SGD
 from .random import normal, permutation, uniform
@@ -14,7 +14,29 @@ from .random import normal, permutation, uniform
 dtype = torch.float64
 
 __all__ = [
-    "SGD", "CrossEntropyLoss", "Linear", "NonFinite", "ReLU", "Refused",
-    "able", "check", "cross_entropy", "digest", "dtype", "exp", "exp2", "finite", "linear", "log", "log_softmax",
-    "matmul", "normal", "permutation", "softmax", "sum", "uniform", "where",
+    "SGD",
+    "CrossEntropyLoss",
+    "Linear",
+    "NonFinite",
+    "ReLU",
+    "Refused",
+    "at",
+    "cross_entropy",
+    "digest",
+    "divide",
+    "dtype",
+    "exp",
+    "exp2",
+    "finite",
+    "linear",
+    "log",
+    "log_softmax",
+    "matmul",
+    "normal",
+    "permutation",
+    "require_device",
+    "require_sizes",
+    "softmax",
+    "sum",
+    "uniform",
 ]  # fmt: skip

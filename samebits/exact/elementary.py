@@ -31,7 +31,7 @@ LOG = tuple(map(float.fromhex, (
 Array = Any  # a torch tensor or a numpy array: the functions below are written for both
 
 
-def either(f: Callable[[Array], Array]) -> Callable[[Tensor], Tensor]:
+def numpy_if_small(f: Callable[[Array], Array]) -> Callable[[Tensor], Tensor]:
     """Run f on a numpy view of a small CPU tensor, else on the tensor: the same operations, so the same bits."""
 
     @wraps(f)
@@ -73,7 +73,7 @@ def real(x: Array) -> Array:
     return x.double() if isinstance(x, Tensor) else x.astype(np.float64)
 
 
-@either
+@numpy_if_small
 def exp2(t: Array) -> Array:
     """2^t: n = round(t), f = t - n, the polynomial of f times 2^n. Relative error below 2^-38; NaN stays NaN."""
     t = t.clip(-1100.0, 1100.0)
@@ -81,8 +81,8 @@ def exp2(t: Array) -> Array:
     return shift(horner(t - n, EXP2), n)
 
 
-@either
-def weights(d: Array) -> Array:
+@numpy_if_small
+def numerators(d: Array) -> Array:
     """Integers round(2^40 e^d) of d <= 0, from 0 to 2^40: softmax's numerators, whose sum is exact.
 
     t = d * log2(e) clamped at -64; n = round(t), f = t - n; e = round(2^f * 2^(n + 40)).
@@ -97,7 +97,7 @@ def weights(d: Array) -> Array:
     return y.round()
 
 
-@either
+@numpy_if_small
 def log(x: Array) -> Array:
     """Natural logarithm of float64 x: -inf at 0, NaN below it. Within 2 ulp.
 

@@ -26,7 +26,15 @@ def number(value: float, device: torch.device) -> Tensor:
     return torch.tensor(value, dtype=torch.float64, device=device)
 
 
-def once() -> None:
+def divide(x: Tensor, n: float) -> Tensor:
+    """x / n of float64 x by a number, rounded once. Gradient: g / n.
+
+    On a CPU `x / n` is the same. A GPU multiplies by the rounded reciprocal of a number, but divides by a tensor.
+    """
+    return x / number(float(n), x.device)
+
+
+def refuse_second_derivative() -> None:
     """Refuse create_graph=True: the roundings have no second derivative (and a check by torch costs 10 us)."""
     if torch.is_grad_enabled():
         raise Refused("exact gradients have no gradient of their own: create_graph is not supported")
@@ -65,7 +73,7 @@ class _Matmul(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:
-        once()
+        refuse_second_derivative()
         a, b = ctx.saved_tensors
         if (ctx.needs_input_grad[0] and a.ndim < g.ndim) or (ctx.needs_input_grad[1] and b.ndim < g.ndim):
             raise Refused("a gradient for a matrix shared by a batch is not defined: expand it first")
@@ -114,7 +122,7 @@ class _Sum(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None, None, None]:
-        once()
+        refuse_second_derivative()
         return g.unsqueeze(ctx.dim).expand(ctx.shape), None, None, None
 
 
@@ -127,7 +135,7 @@ class _Exp2(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Tensor:
-        once()
+        refuse_second_derivative()
         (y,) = ctx.saved_tensors
         return cast(Tensor, g * (y * LN2))
 
@@ -140,7 +148,7 @@ class _Log(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Tensor:
-        once()
+        refuse_second_derivative()
         (x,) = ctx.saved_tensors
         return cast(Tensor, g / x)
 
@@ -157,7 +165,7 @@ def exp(d: Tensor) -> Tensor:
     """
     if d.device.type == "cpu" and bool((d > 0).any()):
         raise Refused("exp takes numbers up to 0: subtract the row's maximum first")
-    return elementary.weights(d).mul_(2.0**-40)
+    return elementary.numerators(d).mul_(2.0**-40)
 
 
 def log(x: Tensor) -> Tensor:
@@ -165,14 +173,14 @@ def log(x: Tensor) -> Tensor:
     return cast(Tensor, _Log.apply(x))
 
 
-def shares(z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def softmax_terms(z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """(d, e, s) of logits z [..., classes]: d = z - rowmax, e = round(2^40 exp d), s = sum e, an integer."""
     if z.dtype != torch.float64:
         raise TypeError(f"logits are {z.dtype}: exact arithmetic takes float64")
     if z.shape[-1] > CLASSES:
         raise Refused(f"{z.shape[-1]} classes: 40 bits and their sum exceed 53; at most {CLASSES}")
     d = z - z.amax(-1, keepdim=True)
-    e = elementary.weights(d)
+    e = elementary.numerators(d)
     s = e.sum(-1, keepdim=True)
     if z.device.type != "cpu":
         return d, e, s + d.amin(-1, keepdim=True) * 0.0  # an infinity becomes a NaN
@@ -182,45 +190,45 @@ def shares(z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def log_total(s: Tensor) -> Tensor:
-    """log of a row sum s of `shares`, its 2^40 taken out first (exactly)."""
+    """log of a row sum s of `softmax_terms`, its 2^40 taken out first (exactly)."""
     return elementary.log(s * 2.0**-40)
 
 
 def softmax(z: Tensor) -> Tensor:
-    """Probabilities p = e / s over the last axis, with (d, e, s) = shares(z). Gradient: p * (g - sum(g * p))."""
+    """Probabilities p = e / s over the last axis, with (d, e, s) = softmax_terms(z). Gradient: p * (g - sum(g * p))."""
     return cast(Tensor, _Softmax.apply(z))
 
 
 class _Softmax(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, z: Tensor) -> Tensor:
-        _, e, s = shares(z)
+        _, e, s = softmax_terms(z)
         p = e.div_(s)
         ctx.save_for_backward(p)
         return p
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Tensor:
-        once()
+        refuse_second_derivative()
         (p,) = ctx.saved_tensors
         return cast(Tensor, p * (g - total(g * p, -1).unsqueeze(-1)))
 
 
 def log_softmax(z: Tensor) -> Tensor:
-    """d - log(s / 2^40) over the last axis, with (d, e, s) = shares(z). Gradient: g - p * sum(g)."""
+    """d - log(s / 2^40) over the last axis, with (d, e, s) = softmax_terms(z). Gradient: g - p * sum(g)."""
     return cast(Tensor, _LogSoftmax.apply(z))
 
 
 class _LogSoftmax(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, z: Tensor) -> Tensor:
-        d, e, s = shares(z)
+        d, e, s = softmax_terms(z)
         ctx.save_for_backward(e.div_(s))
         return d.sub_(log_total(s))
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Tensor:
-        once()
+        refuse_second_derivative()
         (p,) = ctx.saved_tensors
         return cast(Tensor, g - p * total(g, -1).unsqueeze(-1))
 
@@ -228,7 +236,7 @@ class _LogSoftmax(torch.autograd.Function):
 def cross_entropy(logits: Tensor, labels: Tensor, reduction: Reduction = "mean") -> Tensor:
     """Cross entropy of logits [..., n, classes] and integer labels [..., n].
 
-    Each row's loss is log(s / 2^40) - d[label], with (d, e, s) = shares(logits). "none" returns [..., n];
+    Each row's loss is log(s / 2^40) - d[label], with (d, e, s) = softmax_terms(logits). "none" returns [..., n];
     "sum" their exact sum over n and "mean" that sum / n, leaving the leading axes, so that seeds stay apart.
     Gradient: p - onehot(label) (p = e / s, one subtraction), / n for the mean, then times the upstream gradient.
     """
@@ -241,7 +249,7 @@ class _CrossEntropy(torch.autograd.Function):
         if labels.shape != z.shape[:-1] or labels.is_floating_point():
             raise ValueError(f"labels {tuple(labels.shape)} {labels.dtype} do not fit logits {tuple(z.shape)}")
         index = labels.long().unsqueeze(-1)
-        d, e, s = shares(z)
+        d, e, s = softmax_terms(z)
         losses = (log_total(s) - d.gather(-1, index)).squeeze(-1)
         if ctx.needs_input_grad[0]:
             p = e.div_(s)
@@ -254,7 +262,7 @@ class _CrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None, None]:
-        once()
+        refuse_second_derivative()
         (gap,) = ctx.saved_tensors
         if ctx.reduction == "mean":
             gap = gap / number(gap.shape[-2], gap.device)
@@ -290,7 +298,7 @@ class _Linear(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
-        once()
+        refuse_second_derivative()
         x, weight = ctx.saved_tensors
         top = peaks(g, 2)
         dx = dw = db = None

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from .elementary import power, shift
-from .guard import NonFinite, Refused, ceil_log2, room
+from .guard import NonFinite, Refused, ceil_log2, product_bits
 
 Magic = float | Tensor
 INTEGERS = (torch.uint8, torch.int8, torch.bool)  # operands taken as they are, as 8 bits
@@ -30,7 +30,7 @@ def split(terms: int, a: torch.dtype, b: torch.dtype) -> tuple[int, int]:
     product changes no bit); a real one beside an integer one takes all the rest.
     """
     kinds = kind(a, "the left operand") + kind(b, "the right operand")
-    each = room(terms, kinds)
+    each = product_bits(terms, kinds)
     return (8 if kinds[0] == "i" else each, 8 if kinds[1] == "i" else each)
 
 

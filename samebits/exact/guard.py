@@ -28,8 +28,8 @@ class NonFinite(ArithmeticError):  # noqa: N818
 
 
 @contextmanager
-def where(**place: object) -> Iterator[None]:
-    """Complete the NonFinite errors of a block: `with where(epoch=3, step=17): ...`; blocks may nest."""
+def at(**place: object) -> Iterator[None]:
+    """Complete the NonFinite errors of a block: `with at(epoch=3, step=17): ...`; blocks may nest."""
     try:
         yield
     except NonFinite as error:
@@ -49,7 +49,7 @@ def ceil_log2(count: int) -> int:
     return max(count - 1, 0).bit_length()
 
 
-def room(terms: int, operands: str = "rr", what: str = "a product") -> int:
+def product_bits(terms: int, operands: str = "rr", what: str = "a product") -> int:
     """Bits left for each real operand ('r') of a sum of `terms` products, beside 8 for an integer one ('i').
 
     Raises Refused with the arithmetic when fewer than 16 are left for a real one.

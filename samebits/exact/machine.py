@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from . import random
-from .guard import CLASSES, SIGNIFICAND, Refused, ceil_log2, room
+from .guard import CLASSES, SIGNIFICAND, Refused, ceil_log2, product_bits
 
 SHARED = 2**15  # entries from which on torch gives work to one thread more, and each rounds in a mode of its own
 TRIED = 2048  # random inputs: of a thousand roots, torch's on a CPU gets 6 to 13 wrong
@@ -27,21 +27,21 @@ PRODUCTS = torch.tensor([
 ], dtype=torch.float64, device="cpu").mT  # fmt: skip
 
 
-def check(batch: int, widths: Sequence[int], device: torch.device | str = "cpu") -> None:
+def require_sizes(batch: int, widths: Sequence[int], device: torch.device | str = "cpu") -> None:
     """Refuse, before training, a batch, layer widths (inputs first, classes last) or a device that is not exact."""
     for name, count in (("batch", batch), *(("width", width) for width in widths)):
         if count < 1:
             raise Refused(f"{name} {count}: must be at least 1")
-        room(count, what=f"a product over a {name} of {count}")
+        product_bits(count, what=f"a product over a {name} of {count}")
     if widths and widths[-1] > CLASSES:
         raise Refused(
             f"{widths[-1]} classes: a row of softmax sums integers up to 2^40, and 40 + "
             f"{ceil_log2(widths[-1])} bits exceed {SIGNIFICAND}; at most {CLASSES} classes"
         )
-    able(device)
+    require_device(device)
 
 
-def able(device: torch.device | str) -> None:
+def require_device(device: torch.device | str) -> None:
     """Refuse a device or a process whose arithmetic is not IEEE 754's.
 
     What a library or a device does once and for all, division and root, is tried once (a millisecond), and what may

@@ -5,8 +5,8 @@ from torch import Tensor, nn
 
 from . import functional as F
 from .functional import Reduction
-from .guard import NonFinite, room
-from .machine import able
+from .guard import NonFinite, product_bits
+from .machine import require_device
 from .random import normal, uniform
 
 
@@ -26,9 +26,9 @@ class Linear(nn.Module):
         levels: float = 255.0, device: torch.device | str | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
-        room(in_features, what=f"{tag}: a product over {in_features} inputs")
-        room(out_features, what=f"{tag}: a product over {out_features} outputs")
-        able(device or "cpu")
+        product_bits(in_features, what=f"{tag}: a product over {in_features} inputs")
+        product_bits(out_features, what=f"{tag}: a product over {out_features} outputs")
+        require_device(device or "cpu")
         self.in_features, self.out_features = in_features, out_features
         self.seed, self.tag, self.levels = seed, tag, levels
         weight = uniform((out_features, in_features), seed, f"{tag}.weight", in_features)

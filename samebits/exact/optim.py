@@ -41,9 +41,9 @@ class SGD:
             if self.momentum:
                 v = self.velocity[i]
                 g = self.velocity[i] = g.clone() if v is None else v.mul_(self.momentum).add_(g)
-            w.sub_(torch.mul(g, self.lr, out=self._room(w)))
+            w.sub_(torch.mul(g, self.lr, out=self._memory(w)))
 
-    def _room(self, w: Tensor) -> Tensor:
+    def _memory(self, w: Tensor) -> Tensor:
         """Memory for a product like w, kept, since a fresh large tensor costs more than the product."""
         if self.scratch.numel() < w.numel() or (self.scratch.dtype, self.scratch.device) != (w.dtype, w.device):
             self.scratch = torch.empty(w.numel(), dtype=w.dtype, device=w.device)

@@ -37,7 +37,7 @@ def product(
     Raises Refused, NonFinite (CPU; elsewhere the result is NaN throughout).
     """
     bits = split(terms or a.shape[-1], a.dtype, b.dtype)
-    tops = gauge(a, a_peak), gauge(b, b_peak)
+    tops = operand_peak(a, a_peak), operand_peak(b, b_peak)
     if a.device.type != "cpu":
         return scaled(a, b, bits, tops)
     grids = [None if top is None else magic(top, p, name) for top, p, name in zip(tops, bits, names, strict=True)]
@@ -66,7 +66,7 @@ def entries(x: Tensor, batch: torch.Size) -> Tensor:
     return x.expand(*batch, *x.shape[-2:]).reshape(-1, *x.shape[-2:])
 
 
-def gauge(x: Tensor, top: Peak) -> Tensor | None:
+def operand_peak(x: Tensor, top: Peak) -> Tensor | None:
     """The maximum of each entry of a real operand, [..., 1, 1]; None for integers, whose grid is 2^0."""
     if x.dtype in INTEGERS:
         return None
@@ -79,19 +79,19 @@ def gauge(x: Tensor, top: Peak) -> Tensor | None:
 
 def plain(a: Tensor, b: Tensor, left: Magic | None, right: Magic | None) -> Tensor:
     """Float64 products of operands put onto their grids, one for each entry (torch.bmm is slower)."""
-    a, b = laid(a, left, 0), laid(b, right, 1)
+    a, b = on_grid(a, left, 0), on_grid(b, right, 1)
     out = torch.empty(a.shape[0], a.shape[1], b.shape[2], dtype=torch.float64)
     for z, x, y in zip(out.unbind(), a.unbind(), b.unbind(), strict=True):
         torch.mm(x, y, out=z)
     return out
 
 
-def laid(x: Tensor, grid: Magic | None, slot: int) -> Tensor:
+def on_grid(x: Tensor, grid: Magic | None, slot: int) -> Tensor:
     """x on its grid, in memory that the next product overwrites."""
     if x.shape[0] > 1 and x.stride(0) == 0 and not isinstance(grid, Tensor):  # one matrix for every entry
-        return laid(x[:1], grid, slot).expand(x.shape)
+        return on_grid(x[:1], grid, slot).expand(x.shape)
     if x.stride(-1) > x.stride(-2):
-        return laid(x.mT, grid.mT if isinstance(grid, Tensor) else grid, slot).mT
+        return on_grid(x.mT, grid.mT if isinstance(grid, Tensor) else grid, slot).mT
     out = memory(slot, x.numel()).view(x.shape)
     return out.copy_(x) if grid is None else snap(x, grid, out)
 
@@ -119,7 +119,7 @@ def scaled(
     a: Tensor, b: Tensor, bits: tuple[int, int], tops: tuple[Tensor | None, Tensor | None] | None = None
 ) -> Tensor:
     """Integers times powers of two: any device, any magnitude, batches of grids, nothing read back."""
-    tops = tops or (gauge(a, None), gauge(b, None))
+    tops = tops or (operand_peak(a, None), operand_peak(b, None))
     factors, e, poison = [], torch.zeros((), dtype=torch.int64, device=a.device), None
     for x, p, top in zip((a, b), bits, tops, strict=True):
         if top is None:

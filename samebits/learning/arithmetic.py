@@ -1,14 +1,13 @@
 """The one place where `arithmetic: exact | float32` of params.yaml becomes code."""
 
-import importlib
 from collections.abc import Callable
 from typing import Any, Literal, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
+from samebits import exact
 from samebits.base.errors import UserError
-from samebits.exact import Refused
 
 
 class Arithmetic(Protocol):
@@ -25,11 +24,9 @@ class Arithmetic(Protocol):
     log: Callable[[Tensor], Tensor]
     softmax: Callable[[Tensor], Tensor]
     cross_entropy: Callable[..., Tensor]
-    able: Callable[[torch.device | str], None]
-    check: Callable[[int, list[int], torch.device], None]
-
-
-MODULES = {"exact": "samebits.exact", "float32": "samebits.learning.float32"}
+    divide: Callable[[Tensor, int], Tensor]
+    require_device: Callable[[torch.device | str], None]
+    require_sizes: Callable[[int, list[int], torch.device], None]
 
 
 def arithmetic(name: Literal["exact", "float32"], where: torch.device | str = "cpu") -> Arithmetic:
@@ -37,9 +34,16 @@ def arithmetic(name: Literal["exact", "float32"], where: torch.device | str = "c
 
     Raises UserError if it cannot keep its word on this machine, or on the device `where`.
     """
-    module = cast(Arithmetic, importlib.import_module(MODULES[name]))
+    loaders = {"exact": lambda: exact, "float32": _float32}
+    ops = cast(Arithmetic, loaders[name]())
     try:
-        module.able(where)
-    except Refused as error:
+        ops.require_device(where)
+    except exact.Refused as error:
         raise UserError(f"arithmetic {name} cannot be done here: {error}") from None
-    return module
+    return ops
+
+
+def _float32() -> object:
+    from samebits.learning import float32  # here, for torch.optim takes two seconds to import
+
+    return float32

@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from samebits.learning.arithmetic import Arithmetic
+from samebits.learning.hits import hits
 from samebits.learning.initial import Layer
 
 
@@ -45,7 +46,7 @@ class Concise:
         self.optimizer.zero_grad()
         losses.sum().backward()  # no seed's weights are in another's loss, so each gets its own gradient
         self.optimizer.step()
-        return losses.detach(), (Z.argmax(-1) == y).sum(-1)
+        return losses.detach(), hits(Z, y)
 
     def state(self) -> dict[str, Tensor]:
         """Return what was learned."""

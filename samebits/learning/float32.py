@@ -16,13 +16,14 @@ __all__ = [
     "CrossEntropyLoss",
     "Linear",
     "ReLU",
-    "able",
-    "check",
     "cross_entropy",
+    "divide",
     "dtype",
     "exp",
     "log",
     "matmul",
+    "require_device",
+    "require_sizes",
     "softmax",
     "sum",
 ]
@@ -55,12 +56,17 @@ def cross_entropy(logits: Tensor, labels: Tensor, reduction: Literal["none", "me
     return losses if reduction == "none" else losses.mean(-1)
 
 
-def able(device: torch.device | str) -> None:
+def require_device(device: torch.device | str) -> None:
     """Refuse no machine: each has a float32 of its own."""
 
 
-def check(batch: int, widths: list[int], device: torch.device) -> None:
+def require_sizes(batch: int, widths: list[int], device: torch.device) -> None:
     """Refuse nothing: float32 rounds whatever does not fit."""
+
+
+def divide(x: Tensor, n: int) -> Tensor:
+    """Return x / n, by one division on every device: see exact.divide."""
+    return x / torch.tensor(n, dtype=x.dtype, device=x.device)
 
 
 class CrossEntropyLoss(nn.Module):

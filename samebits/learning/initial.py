@@ -11,7 +11,7 @@ from samebits.exact import normal, permutation, uniform
 Layer = tuple[Tensor, Tensor]  # weight [S, out, in], bias [S, out]
 
 
-def weights(
+def first_layers(
     widths: Sequence[int], init_std: float | None, seeds: Sequence[int], device: torch.device | str = "cpu"
 ) -> list[Layer]:
     """Return weights [S, out, in] and biases [S, out], float64, for the layer between each two of `widths`.

@@ -1,6 +1,5 @@
 """One training run, from files to files: the seeds side by side, then the models, their history and a log."""
 
-import json
 import platform
 import time
 from collections.abc import Callable, Iterator
@@ -9,21 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save
-from torch import Tensor
 from tqdm import tqdm
 
 from samebits.base import paths
 from samebits.base.errors import UserError
-from samebits.base.files import sha256, whole, write_csv, write_json
+from samebits.base.files import sha256, write_csv, write_json
 from samebits.base.params import Params, Training
 from samebits.datasets.arrays import load_summary
 from samebits.datasets.split import Split, load_split
 from samebits.exact import Refused
 from samebits.learning import device
 from samebits.learning.arithmetic import Arithmetic, arithmetic
-from samebits.learning.description import KEY, Description
-from samebits.learning.initial import Layer, weights
+from samebits.learning.description import Description
+from samebits.learning.initial import Layer, first_layers
+from samebits.learning.save import write_model
 from samebits.learning.training import Learner, fit
 
 TOGETHER = 2**21  # weights of the seeds that train side by side, in all: what a machine holds in its memory with ease
@@ -46,7 +44,7 @@ def train(dataset: str, run: str, build: Build, params: Params) -> None:
     states, history = [], []
     with tqdm(total=len(block.seeds) * block.epochs, desc=f"{dataset} {run}", unit="epoch") as progress:
         for seeds in groups(block.seeds, widths):
-            learner = build(ops, weights(widths, block.init_std, seeds, where), block)
+            learner = build(ops, first_layers(widths, block.init_std, seeds, where), block)
             for rows in fit(ops, learner, splits, block, seeds, name=f"{dataset} {run}"):
                 history += rows
                 loss, test = (sum(row[key] for row in rows) / len(rows) for key in ("train_loss", "test_accuracy"))
@@ -70,21 +68,9 @@ def groups(seeds: list[int], widths: list[int]) -> Iterator[list[int]]:
 def _check(ops: Arithmetic, block: Training, widths: list[int], where: torch.device) -> None:
     """Refuse, before anything is trained, what the arithmetic cannot do."""
     try:
-        ops.check(block.batch_size, widths, where)
+        ops.require_sizes(block.batch_size, widths, where)
     except Refused as error:
         raise UserError(f"arithmetic exact cannot do this: {error}; arithmetic: float32 in params.yaml can") from None
-
-
-def write_model(path: Path, states: list[dict[str, Tensor]], description: Description) -> None:
-    """Write what each group of seeds learned, one seed after the other along the leading axis [S, ...].
-
-    A -0.0 becomes 0.0, so that equal weights are equal bytes. Of metadata there is one entry: their order in the file
-    is not fixed.
-    """
-    joined = {name: torch.cat([state[name].cpu() for state in states]) + 0.0 for name in states[0]}
-    metadata = {KEY: json.dumps(vars(description), sort_keys=True, ensure_ascii=False)}
-    with whole(path) as scratch:
-        scratch.write_bytes(save(joined, metadata))
 
 
 def _splits(data: Path, where: torch.device) -> dict[str, Split]:

@@ -17,11 +17,14 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from samebits.learning.arithmetic import Arithmetic
+from samebits.learning.hits import hits
+
+LEVELS = 255  # a pixel is a share of it
 
 
 def net(ops: Arithmetic, X: Tensor, W: Tensor, b: Tensor) -> Tensor:
     """Return the logits Z = X W^T / 255 + b. Dividing last keeps the pixels in the product small integers."""
-    return ops.matmul(X, W.mT) / _number(255, W) + b.unsqueeze(-2)
+    return ops.divide(ops.matmul(X, W.mT), LEVELS) + b.unsqueeze(-2)
 
 
 def softmax(ops: Arithmetic, Z: Tensor) -> Tensor:
@@ -46,16 +49,16 @@ def accuracy(Z: Tensor, y: Tensor) -> float:
     return hits(Z, y).item() / len(y)
 
 
-def hits(Z: Tensor, y: Tensor) -> Tensor:
-    """Return the number of rows whose largest logit is the label's."""
-    return (Z.argmax(-1) == y).sum(-1)
-
-
 def gradient(ops: Arithmetic, X: Tensor, y: Tensor, Z: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the mean loss's gradient for W and b. For the logits it is (P - Y) / B, with Y one-hot."""
+    """Return the mean loss's gradient for W and b.
+
+    For the logits it is G = (P - Y) / B, with Y one-hot: the derivative of log(sum(exp(Z))) - Z[y] is P - Y (3.4.6.2).
+    As Z = X W^T / 255 + b, it is G^T X / 255 for W and the sum of G over the images for b: hence 255 a second time, and
+    here too apart from the pixels, which stay integers.
+    """
     P, Y = softmax(ops, Z), one_hot(y, Z.shape[-1])
-    G = (P - Y) / _number(y.shape[-1], Z)
-    return ops.matmul((G / _number(255, Z)).mT, X), ops.sum(G, -2)
+    G = ops.divide(P - Y, y.shape[-1])
+    return ops.matmul(ops.divide(G, LEVELS).mT, X), ops.sum(G, -2)
 
 
 def sgd(
@@ -85,13 +88,8 @@ class Scratch:
         losses = cross_entropy(self.ops, Z, y)
         gradients = gradient(self.ops, X.flatten(-2), y, Z)
         sgd([self.W, self.b], list(gradients), self.velocities, self.lr, self.momentum)
-        return self.ops.sum(losses, -1) / _number(y.shape[-1], Z), hits(Z, y)
+        return self.ops.divide(self.ops.sum(losses, -1), y.shape[-1]), hits(Z, y)
 
     def state(self) -> dict[str, Tensor]:
         """Return what was learned."""
         return {"weight": self.W, "bias": self.b}
-
-
-def _number(value: int, like: Tensor) -> Tensor:
-    """A divisor as a tensor: CUDA divides by a Python number through a rounded reciprocal."""
-    return torch.tensor(value, dtype=like.dtype, device=like.device)

@@ -13,6 +13,7 @@ from samebits.base.errors import UserError
 from samebits.datasets.split import Split
 from samebits.exact import NonFinite
 from samebits.learning.arithmetic import Arithmetic
+from samebits.learning.hits import hits
 from samebits.learning.initial import order
 
 if TYPE_CHECKING:  # the learning room itself needs no more than torch, numpy and safetensors
@@ -54,13 +55,13 @@ def fit(
             (train.images.index_select(0, rows.flatten()).view(*rows.shape, *train.images.shape[1:]), labels[rows])
             for rows in visits.split(block.batch_size, dim=1)
         )
-        losses, hits = _epoch(learner, minibatches, seeds, name, epoch, block.lr)
+        losses, counts = _epoch(learner, minibatches, seeds, name, epoch, block.lr)
         rows: list[Row] = [
             {"seed": seed, "epoch": epoch, "train_loss": loss / len(labels), "train_accuracy": hit / len(labels)}
-            for seed, loss, hit in zip(seeds, losses, hits, strict=True)
+            for seed, loss, hit in zip(seeds, losses, counts, strict=True)
         ]
         for other in [name for name in splits if name != "train"]:
-            Z = logits(lambda X: learner.logits(X.expand(len(seeds), *X.shape)), splits[other])
+            Z = split_logits(lambda X: learner.logits(X.expand(len(seeds), *X.shape)), splits[other])
             for row, figure in zip(rows, (figures(ops, z, splits[other].labels) for z in Z), strict=True):
                 row[f"{other}_loss"], row[f"{other}_accuracy"] = figure
         yield rows
@@ -70,11 +71,11 @@ def figures(ops: Arithmetic, Z: Tensor, labels: Tensor) -> tuple[float, float]:
     """Return the mean loss (nats per image) and the accuracy of logits [N, K]."""
     y = labels.long()
     losses = ops.cross_entropy(Z, y, reduction="none").tolist()  # fsum rounds once, whatever the order
-    return math.fsum(losses) / len(y), (Z.argmax(-1) == y).sum().item() / len(y)
+    return math.fsum(losses) / len(y), hits(Z, y).item() / len(y)
 
 
 @torch.no_grad()
-def logits(model: Model, split: Split, batch_size: int = 2048) -> Tensor:
+def split_logits(model: Model, split: Split, batch_size: int = 2048) -> Tensor:
     """Return the logits [..., N, K] of a whole split."""
     return torch.cat([model(X) for X in split.images.split(batch_size)], dim=-2)
 
@@ -88,14 +89,14 @@ def _epoch(
     lr: float,
 ) -> tuple[list[float], list[int]]:
     """Visit every minibatch once; return each seed's sum of losses and its hits."""
-    sizes, losses, hits = [], [], []
+    sizes, losses, counts = [], [], []
     place = "{} seed {}, epoch {}, step {}: {} at lr {}; try a smaller lr"
     try:
         for X, y in minibatches:
             loss, hit = learner.step(X, y)
             sizes.append(y.shape[-1])
             losses.append(loss)
-            hits.append(hit)
+            counts.append(hit)
     except NonFinite as error:
         seed = seeds[int(str(error.place.pop("entry", 0)))]
         raise UserError(place.format(name, seed, epoch, len(sizes) + 1, error, lr)) from None
@@ -105,4 +106,4 @@ def _epoch(
             if not math.isfinite(mean):
                 raise UserError(place.format(name, seed, epoch, step, f"the loss is {mean}", lr))
     sums = [math.fsum(n * mean for n, mean in zip(sizes, column, strict=True)) for column in zip(*means, strict=True)]
-    return sums, torch.stack(hits).sum(0).tolist()
+    return sums, torch.stack(counts).sum(0).tolist()

@@ -8,7 +8,7 @@ from samebits.datasets.split import Split
 from samebits.exact import digest
 from samebits.learning.arithmetic import Arithmetic
 from samebits.learning.concise import Concise, network
-from samebits.learning.initial import weights
+from samebits.learning.initial import first_layers
 from samebits.learning.scratch import Scratch
 from samebits.learning.training import fit
 
@@ -22,7 +22,7 @@ def compare(ops: Arithmetic, train: Split, block: Training, classes: int, name: 
     `largest_difference` is over all weights and biases; `sha256` is of the weights and biases of either way.
     """
     seeds, block = block.seeds[:1], block.model_copy(update={"epochs": 1})
-    layers = weights([train.images[0].numel(), classes], block.init_std, seeds, train.images.device)
+    layers = first_layers([train.images[0].numel(), classes], block.init_std, seeds, train.images.device)
     scratch = Scratch(ops, *layers[0], block.lr, block.momentum)
     concise = Concise(ops, network(ops, layers), block.lr, block.momentum)
     rows = [list(fit(ops, learner, {"train": train}, block, seeds, name)) for learner in (scratch, concise)]

@@ -21,7 +21,7 @@ from samebits import exact
 from samebits.learning import scratch
 from samebits.learning.arithmetic import Arithmetic
 from samebits.learning.concise import Concise, network
-from samebits.learning.initial import Layer, weights
+from samebits.learning.initial import Layer, first_layers
 from samebits.outcome.finished import Dataset, Run
 from samebits.report import printed
 from samebits.report.printed import Digits, Example
@@ -233,14 +233,14 @@ def must(classes: int) -> float:
 
 def first_logits(dataset: Dataset, run: Run) -> tuple[Tensor, Tensor]:
     """Return Z [N, K] and y [N] of the dataset's images before `run` has learned, with its first seed."""
-    net = network(OPS, _first_layers(tuple(_widths(dataset, run)), run.training.init_std, run.training.seeds[0]))
+    net = network(OPS, _kept_layers(tuple(_widths(dataset, run)), run.training.init_std, run.training.seeds[0]))
     with torch.no_grad():
         return net(torch.from_numpy(dataset.first_images)), image_labels(dataset)
 
 
 @functools.lru_cache(4)  # runs and datasets share them
-def _first_layers(widths: tuple[int, ...], init_std: float | None, seed: int) -> list[Layer]:
-    return [(W[0], b[0]) for W, b in weights(widths, init_std, [seed])]
+def _kept_layers(widths: tuple[int, ...], init_std: float | None, seed: int) -> list[Layer]:
+    return [(W[0], b[0]) for W, b in first_layers(widths, init_std, [seed])]
 
 
 def image_labels(dataset: Dataset) -> Tensor:

@@ -17,7 +17,7 @@ from samebits.base import paths
 from samebits.base.errors import UserError
 from samebits.learning import scratch
 from samebits.learning.arithmetic import arithmetic
-from samebits.learning.initial import weights
+from samebits.learning.initial import first_layers
 from samebits.outcome.finished import Dataset, Run
 from samebits.report.lessons import image_labels
 
@@ -86,7 +86,7 @@ def gradients(dataset: Dataset) -> Spread:
     run, ops = _scratch(dataset), arithmetic("exact")
     X, y = torch.from_numpy(dataset.first_images).flatten(1), image_labels(dataset)
     classes = len(dataset.summary["classes"])
-    ((W, b),) = weights([X.shape[1], classes], run.training.init_std, run.training.seeds[:1])
+    ((W, b),) = first_layers([X.shape[1], classes], run.training.init_std, run.training.seeds[:1])
     Z = scratch.net(ops, X, W[0], b[0])
     gap = (scratch.softmax(ops, Z) - one_hot(y, classes)).to(torch.float32).numpy() / np.float32(len(y))
     pixels = X.numpy().astype(np.float32) / np.float32(255)

@@ -44,5 +44,5 @@ def test_without_git(monkeypatch):
 
 
 def test_outside_a_repository():
-    with pytest.raises(UserError, match=r"^`dvc repro` needs Git \(not a git repo.*\): clone the project; `make demo` and"):
+    with pytest.raises(UserError, match=r"^`dvc repro` needs Git \(not a git .*\): clone the project; `make demo`"):
         git.require_repository("`dvc repro`")

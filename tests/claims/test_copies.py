@@ -56,6 +56,7 @@ def test_killed_in_the_middle(checkout, line):
         [sys.executable, "-m", "samebits", *line], cwd=checkout, env=environment(), stderr=subprocess.PIPE, text=True,
         stdout=subprocess.DEVNULL, start_new_session=True,
     ) as process:  # fmt: skip
+        assert process.stderr is not None
         for said in process.stderr:
             if said.startswith("Running stage"):
                 break

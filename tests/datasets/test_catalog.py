@@ -5,14 +5,20 @@ import pytest
 from torchvision.datasets import MNIST, FashionMNIST
 
 from samebits.base.errors import UserError
-from samebits.datasets.catalog import load
+from samebits.datasets.catalog import Idx, load
 
 PATH = Path("data/catalog.yaml")
 
 
+def published(dataset: str) -> Idx:
+    entry = load(PATH).entry(dataset)
+    assert isinstance(entry, Idx)
+    return entry
+
+
 @pytest.mark.parametrize(("dataset", "reference"), [("mnist", MNIST), ("fashion_mnist", FashionMNIST)])
 def test_the_archives_are_those_that_torchvision_lists(dataset, reference):
-    entry = load(PATH).entry(dataset)
+    entry = published(dataset)
     files = [entry.files.train_images, entry.files.train_labels, entry.files.test_images, entry.files.test_labels]
     assert {(file.name, file.md5) for file in files} == set(reference.resources)
     assert set(reference.mirrors) <= set(entry.mirrors)
@@ -24,7 +30,7 @@ def test_fashion_mnist_has_the_class_names_of_its_authors():
 
 
 def test_no_two_files_have_the_same_content():
-    hashes = [file.sha256 for entry in load(PATH).root.values() for file in entry.idx_files()]
+    hashes = [file.sha256 for dataset in load(PATH).root for file in published(dataset).idx_files()]
     assert len(set(hashes)) == len(hashes) == 12
 
 

@@ -1,6 +1,7 @@
 import hashlib
 import io
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torch
 
 from samebits.base.errors import UserError
 from samebits.datasets import catalog, table
+from samebits.datasets.prepare import part
 from samebits.datasets.table import Scale
 from tests.made.own import edited, write_table
 
@@ -47,7 +49,7 @@ def test_the_scale_is_that_of_the_training_rows(my_csv):
     train, _, scale = table.read_splits(my_csv, entry())
     assert train.images.amin(0).tolist() == [[0] * 4]
     assert train.images.amax(0).tolist() == [[255] * 4]
-    order = table.part(torch.arange(60, dtype=torch.uint8) // 20, 0.25, ["a", "b", "c"])
+    order = part(torch.arange(60, dtype=torch.uint8) // 20, 0.25, ["a", "b", "c"])
     edited(my_csv, 2 + int(order[1][0]), 1, "1000")  # a test row: clipped, and no other changes
     again, test, unchanged = table.read_splits(my_csv, entry())
     assert torch.equal(again.images, train.images)
@@ -142,7 +144,7 @@ def test_a_fault_is_named(fault):
 
 
 def test_a_table_that_is_not_as_declared(my_csv):
-    cases = {
+    cases: dict[str, dict[str, Any]] = {
         "row 42, column 'target': 'Class_3' is none of the classes in the catalog, 'Class_1', 'Class_2'": {
             "classes": ["Class_1", "Class_2"]
         },

@@ -51,6 +51,8 @@ def fresh(folder: Path) -> Path:
 def typed(shell: subprocess.Popen[str], command: str) -> str:
     """Type one command and return what it said; it must end well."""
     serves = command == SERVES
+    assert shell.stdin is not None
+    assert shell.stdout is not None
     shell.stdin.write(f"{command}{' &' if serves else ''}\necho '{MARK}' $?\n")
     shell.stdin.flush()
     said = ""
@@ -64,11 +66,14 @@ def typed(shell: subprocess.Popen[str], command: str) -> str:
 
 def opened(shell: subprocess.Popen[str]) -> str:
     """Wait for the page that a server names, ask for it, and press Ctrl-C."""
+    assert shell.stdout is not None
     said = ""
     for line in shell.stdout:
         said += line
         if found := re.search(r"http://127\.0\.0\.1:\d+", line):
             break
+    else:
+        raise AssertionError(f"no page was named:\n{said}")
     for _ in range(600):
         try:
             with urlopen(found[0]) as page:

@@ -77,10 +77,10 @@ NAMES = OPERATIONS | DESCRIPTIONS | PYTHON
 KEYWORDS = {"dtype", "device", "dim", "keepdim", "out", "copy", "initial", "all", "bias"}
 BUILTINS = {
     "abs", "all", "any", "bool", "dict", "enumerate", "float", "int", "isinstance", "len", "list", "map", "max", "min",
-    "range", "round", "set", "sorted", "staticmethod", "str", "super", "tuple", "zip",
+    "range", "round", "set", "sorted", "staticmethod", "str", "super", "tuple", "vars", "zip",
     "ArithmeticError", "ValueError", "TypeError",
 }  # fmt: skip
-PROJECT = {"stages"}
+PROJECT = {"samebits"}
 MODULES = {
     "__future__", "collections", "contextlib", "dataclasses", "functools", "hashlib", "importlib", "itertools", "json",
     "os", "pathlib", "threading", "typing", "safetensors",

@@ -60,8 +60,8 @@ class Names:
                 self.bare.add(node.name)
         for node in ast.walk(tree):
             for name, value in _bindings(node):
-                if full := self._ways(value):  # library = torch if ... else np
-                    self.libraries[name] = full
+                if ways := self._ways(value):  # library = torch if ... else np
+                    self.libraries[name] = ways
 
     def _ways(self, value: ast.AST) -> tuple[str, ...]:
         """The full names that a name bound to `value` may stand for."""
@@ -108,7 +108,7 @@ def _bindings(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
     elif isinstance(node, ast.arguments):
         places = [*node.posonlyargs, *node.args]
         defaults = [*zip(places[len(places) - len(node.defaults) :], node.defaults, strict=True)]
-        defaults += [pair for pair in zip(node.kwonlyargs, node.kw_defaults, strict=True) if pair[1]]
+        defaults += [(key, value) for key, value in zip(node.kwonlyargs, node.kw_defaults, strict=True) if value]
         yield from ((argument.arg, value) for argument, value in defaults)
     for target, value in pairs:
         if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):

@@ -524,6 +524,7 @@ def test_relu_and_its_gradient(device):
             y = nn.ReLU()(x)
             y.backward(upstream)
             assert same(y.detach() + 0.0, relu[piece])
+            assert x.grad is not None
             assert same(x.grad, passed[piece])
 
 
@@ -541,6 +542,7 @@ def test_gradients_of_two_uses_are_added_once():
 
     x = torch.zeros(len(a), dtype=F64, requires_grad=True)
     torch.autograd.backward([Passes.apply(x), Passes.apply(x)], [a, b])
+    assert x.grad is not None
     assert same(x.grad, answers(operator.add))
 
 

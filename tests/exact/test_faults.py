@@ -10,13 +10,13 @@ from torch import Tensor
 
 from samebits.claims.machines import golden
 from samebits.exact import elementary, functional, grid, product, random
-from samebits.exact.guard import room
+from samebits.exact.guard import product_bits
 from tests.exact import test_elementary, test_product, test_random, test_training
 
 
 def one_bit_more(terms: int, operands: str) -> int:
     """A budget of 54 bits and more."""
-    return room(terms, operands) + 1
+    return product_bits(terms, operands) + 1
 
 
 def fused(x: Any, coefficients: tuple[float, ...]) -> Any:
@@ -89,7 +89,7 @@ def hashed(name: str) -> Callable[[], None]:
 
 
 FAULTS: list[tuple[str, Any, str, Any, Callable[[], None]]] = [
-    ("one bit too many in a product", grid, "room", one_bit_more, worst),
+    ("one bit too many in a product", grid, "product_bits", one_bit_more, worst),
     ("two bits too many in a sum", functional, "total_bits", lambda count: 55 - (count - 1).bit_length(), sums),
     ("float32 in place of float64", product, "plain", single, worst),
     ("digits too few", product, "digits", lambda bits: bits // 8, worst),
@@ -107,7 +107,8 @@ FAULTS: list[tuple[str, Any, str, Any, Callable[[], None]]] = [
     ("a library's exp2", elementary, "exp2", torch.exp2, hashed("exp2")),
     ("a library's log", elementary, "log", torch.log, hashed("log")),
     ("softmax by a reciprocal", functional._Softmax, "forward",
-     staticmethod(lambda ctx, z: functional.shares(z)[1] * (1 / functional.shares(z)[2])), hashed("softmax")),
+     staticmethod(lambda ctx, z: functional.softmax_terms(z)[1] * (1 / functional.softmax_terms(z)[2])),
+     hashed("softmax")),
     ("another mixing constant", random, "MIX1", np.uint64(0xBF58476D1CE4E5BB), test_random.check_draws),
     ("another step of the counter", random, "GAMMA", np.uint64(0x9E3779B97F4A7C17), test_random.check_draws),
     *((f"exp2's coefficient {i}, one ulp away", elementary, "EXP2", ulp(elementary.EXP2, i),

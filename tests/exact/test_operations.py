@@ -14,8 +14,9 @@ from tests.conftest import ROOT
 from tests.exact import operations, reader
 from tests.made import small
 
-LEARNING = sorted((ROOT / "stages" / "learning").glob("*.py"))
-FILES = [ROOT / "stages" / "exact", *(file for file in LEARNING if file.name != "float32.py")]  # which is the control
+LEARNING = sorted((ROOT / "samebits/learning").glob("*.py"))
+APART = ("float32.py", "run.py")  # the control; what goes from files to files and shares out seeds
+FILES = [ROOT / "samebits/exact", *(file for file in LEARNING if file.name not in APART)]
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
@@ -24,10 +25,10 @@ def test_the_source_uses_nothing_else(file):
 
 
 def test_the_control_would_not_pass():
-    assert len(reader.unproven(ROOT / "stages" / "learning" / "float32.py")) > 10
+    assert len(reader.unproven(ROOT / "samebits/learning" / "float32.py")) > 10
 
 
-START = "import math\nimport numpy as np\nimport torch\nfrom torch import Tensor, nn\nfrom stages import exact\n"
+START = "import math\nimport numpy as np\nimport torch\nfrom torch import Tensor, nn\nfrom samebits import exact\n"
 
 
 @pytest.mark.parametrize("line", [
@@ -100,8 +101,9 @@ def learn() -> None:
     ops = arithmetic.arithmetic("exact")
     X, y = PIXELS.view(60, 14, 14).expand(2, 60, 14, 14), LABELS.expand(2, 60)
     for std, hidden in ((0.01, []), (None, [20])):
-        layers = initial.weights([196, *hidden, 10], std, [0, 1])
-        learners = [concise.Concise(ops, concise.network(ops, layers), 0.1, 0.5)]
+        layers = initial.first_layers([196, *hidden, 10], std, [0, 1])
+        by_library = concise.Concise(ops, concise.network(ops, layers), 0.1, 0.5)
+        learners: list[concise.Concise | scratch.Scratch] = [by_library]
         if not hidden:
             learners.append(scratch.Scratch(ops, *layers[0], 0.1, 0.5))
         for learner in learners:
@@ -117,7 +119,8 @@ def use() -> None:
         f(x), f(long)
     exact.log(x * x), exact.log(long * long), exact.exp(long - 1.0), exact.digest({"x": x})
     exact.matmul(x, extreme), exact.matmul(x[None], extreme[None])
-    exact.check(3, (3, 4)), exact.permutation(9, 0, "p")
+    exact.require_sizes(3, (3, 4))
+    exact.permutation(9, 0, "p")
     product.trusted.__wrapped__()
     weight = x.clone().requires_grad_()
     exact.cross_entropy(exact.matmul(x.mT, weight), torch.arange(5), "none").sum().backward()

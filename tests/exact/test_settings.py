@@ -4,10 +4,9 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
-HERE = Path(__file__).parent
-ROOT = HERE.parent.parent
+from tests.conftest import ROOT
+
 SETTINGS: tuple[dict[str, str], ...] = (
     {},
     {"OMP_NUM_THREADS": "2"},
@@ -22,7 +21,7 @@ SETTINGS: tuple[dict[str, str], ...] = (
 def run(settings: dict[str, str]) -> list[str]:
     """Both hashes of a process with these settings."""
     env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **settings}
-    done = subprocess.run([sys.executable, HERE / "small.py"], env=env, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", "tests.made.small"], env=env, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout.split()
 

@@ -6,7 +6,7 @@ from samebits.base.errors import UserError
 from samebits.learning.arithmetic import arithmetic
 from samebits.learning.concise import network
 from samebits.learning.description import Description, describe
-from samebits.learning.initial import weights
+from samebits.learning.initial import first_layers
 from samebits.learning.load import load_models
 from samebits.learning.run import write_model
 
@@ -17,7 +17,7 @@ DESCRIPTION = Description("digits", "mlp", "float32", ["a", "b"], [2, 2], [5, 6]
 
 
 def states(ops, widths, seeds):
-    return [network(ops, weights(widths, 0.1, [seed])).state_dict() for seed in seeds]
+    return [network(ops, first_layers(widths, 0.1, [seed])).state_dict() for seed in seeds]
 
 
 def test_models_come_back_seed_by_seed(tmp_path):

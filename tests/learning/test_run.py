@@ -13,7 +13,7 @@ from samebits.datasets.split import Split
 from samebits.learning.arithmetic import arithmetic
 from samebits.learning.load import load_models
 from samebits.learning.run import train
-from samebits.learning.training import figures, logits
+from samebits.learning.training import figures, split_logits
 from stages.train_concise import build
 from tests.learning.test_training import images
 
@@ -43,7 +43,7 @@ def test_a_run_leaves_its_model_history_and_log(data):
     assert [(row["seed"], row["epoch"]) for row in rows] == [("3", "1"), ("3", "2"), ("5", "1"), ("5", "2")]
     ops = arithmetic("exact")
     for model, row in zip(load_models(paths.model("x", "mlp"), ops, torch.device("cpu")), rows[1::2], strict=True):
-        loss, accuracy = figures(ops, logits(model, images(100, 2)), images(100, 2).labels)
+        loss, accuracy = figures(ops, split_logits(model, images(100, 2)), images(100, 2).labels)
         assert (repr(loss), repr(accuracy)) == (row["test_loss"], row["test_accuracy"])
     log = json.loads(paths.log("x", "mlp").read_text())
     assert log["model_sha256"] == sha256(paths.model("x", "mlp"))

@@ -9,7 +9,7 @@ from samebits.base.params import Training
 from samebits.datasets.split import Split
 from samebits.learning.arithmetic import arithmetic
 from samebits.learning.concise import Concise, network
-from samebits.learning.initial import order, weights
+from samebits.learning.initial import first_layers, order
 from samebits.learning.scratch import Scratch, gradient, net
 from samebits.learning.training import figures, fit
 
@@ -29,7 +29,7 @@ SPLITS = {"train": images(500, 1), "test": images(200, 2)}  # 500 is not a multi
 
 
 def learners(ops, block=BLOCK, seeds=(0,)):
-    [(W, b)] = layers = weights([36, 10], block.init_std, seeds)
+    [(W, b)] = layers = first_layers([36, 10], block.init_std, seeds)
     return Scratch(ops, W, b, block.lr, block.momentum), Concise(ops, network(ops, layers), block.lr, block.momentum)
 
 
@@ -139,14 +139,14 @@ def test_a_seed_that_diverges_is_named():
 
 
 def test_weights_start_where_the_parameters_say():
-    [(W, b)] = weights([784, 10], 0.01, [1])
+    [(W, b)] = first_layers([784, 10], 0.01, [1])
     assert (W.shape, b.shape) == ((1, 10, 784), (1, 10))
     assert W.std().item() == pytest.approx(0.01, rel=0.05)
     assert b.tolist() == [[0.0] * 10]
-    first, second = weights([784, 520, 10], None, [1])
+    first, second = first_layers([784, 520, 10], None, [1])
     assert first[0].abs().max().item() == pytest.approx(784**-0.5, rel=0.01)
     assert second[1].abs().max().item() <= 520**-0.5
-    [(both, _)] = weights([784, 10], 0.01, [1, 2])
+    [(both, _)] = first_layers([784, 10], 0.01, [1, 2])
     assert torch.equal(both[:1], W)
     assert not torch.equal(both[1:], W)
 

@@ -40,8 +40,8 @@ def train(model: nn.Module, optimiser: exact.SGD, loss: nn.Module, epochs: range
 def trained(epochs: int = 3, seed: int = 0, std: float | None = None) -> nn.Module:
     """The network, trained exactly, from a uniform start or from a normal one with this deviation."""
     model = network(seed)
-    for layer in model if std else ():
-        if isinstance(layer, exact.Linear):
+    for layer in model:
+        if std and isinstance(layer, exact.Linear):
             layer.normal_(std)
     train(model, exact.SGD(model.parameters(), LR, MOMENTUM), exact.CrossEntropyLoss(), range(epochs), *data(), seed)
     return model

@@ -7,7 +7,8 @@ TEMPLATES = np.array([[[2.0, -1.0], [0.0, 0.5]], [[-2.0, 0.0], [0.0, 1.0]]])
 
 def test_sign_is_colour_and_size_is_saturation_on_one_scale():
     pictures = weights.pictures(TEMPLATES)
-    assert (pictures.shape, pictures.dtype) == ((2, 2, 2, 3), np.uint8)
+    assert pictures.shape == (2, 2, 2, 3)
+    assert pictures.dtype == np.uint8
     assert pictures[0, 0, 0].tolist() == [55, 55, 155]
     assert pictures[1, 0, 0].tolist() == [155, 55, 55]
     assert pictures[0, 1, 0].tolist() == [255, 255, 255]

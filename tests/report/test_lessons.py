@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from samebits.base.params import Training, load
+from samebits.learning import initial
 from samebits.learning.arithmetic import arithmetic
 from samebits.outcome.finished import Dataset, Run
+from samebits.outcome.reader import read_dataset
 from samebits.report import lesson_charts, lessons, printed
-from stages import report
 from tests.conftest import ROOT, run
 from tests.made.trained import digits
 
@@ -21,7 +22,7 @@ def datasets():
     """The digits, really trained."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(digits())
-        return [report.read_dataset("digits", load())]
+        return [read_dataset("digits", load())]
 
 
 @pytest.fixture(scope="module")
@@ -91,8 +92,9 @@ def test_torchs_generator_is_left_as_it_was(function, monkeypatch):
 
 
 def made_up(confusion, init_std=0.01, hidden=(), test_loss=(1.0, 0.5)):
-    block = {"seeds": [0], "epochs": 2, "batch_size": 64, "lr": 0.1, "momentum": 0.0}
-    training = Training(**block, init_std=init_std, hidden=list(hidden))
+    training = Training(
+        seeds=[0], epochs=2, batch_size=64, lr=0.1, momentum=0.0, init_std=init_std, hidden=list(hidden)
+    )
     history = pd.DataFrame({"seed": 0, "epoch": [1, 2], "test_loss": test_loss})
     metrics = {"test": {"loss": {"per_seed": [math.log(2)]}}}
     counts = [(a, p, n) for (a, p), n in confusion.items()]
@@ -125,8 +127,8 @@ def test_first_weights_of_every_run_know_nothing_of_digits(taught):
 def test_the_first_logits_are_those_that_training_starts_from(datasets):
     dataset, run = datasets[0], datasets[0].runs[0]
     Z, y = lessons.first_logits(dataset, run)
-    pixels = dataset.images.reshape(len(y), -1) / 255
-    ((W, b),) = lessons.weights([pixels.shape[1], 10], 0.01, [7])
+    pixels = dataset.first_images.reshape(len(y), -1) / 255
+    ((W, b),) = initial.first_layers([pixels.shape[1], 10], 0.01, [7])
     assert Z.numpy() == pytest.approx(pixels @ W[0].numpy().T + b[0].numpy(), abs=1e-9)
     assert [dataset.summary["classes"][label] for label in y] == run.predictions["actual"].head(len(y)).tolist()
 
@@ -219,7 +221,7 @@ print(lesson_charts.figures(taught))
 @pytest.mark.skipif(os.uname().machine not in ("x86_64", "AMD64"), reason="torch has one set of instructions there")
 def test_instructions_and_threads_change_no_digit():
     made = [
-        run(sys.executable, "-c", MADE, cwd=digits(), PYTHONPATH=str(ROOT), **settings).stdout
+        run(sys.executable, "-c", MADE, cwd=digits(), check=True, PYTHONPATH=str(ROOT), **settings).stdout
         for settings in (
             {"ATEN_CPU_CAPABILITY": "default", "NPY_DISABLE_CPU_FEATURES": "AVX512F AVX2", "OMP_NUM_THREADS": "1"},
             {"OMP_NUM_THREADS": "2"},

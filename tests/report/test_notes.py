@@ -4,22 +4,24 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from samebits.base.params import Training, load
+from samebits.base.params import load
 from samebits.outcome.finished import Dataset, Run
 from samebits.report import notes
 from tests.conftest import ROOT
+from tests.made.notes import training
 
 SUMMARY = {"image": [28, 28], "splits": {"train": {"images": 60_000}, "test": {"images": 10_000}}}
 
 
 def run(name, seeds=(0, 1, 2), accuracy=lambda seed, epoch: 0.5 + seed / 100, **changes):
-    training = Training(seeds=list(seeds), **(notes.PARAMETERS[name] | changes))
+    parameters = training(name, seeds, **changes)
     rows = [
         {"seed": seed, "epoch": epoch, "test_accuracy": accuracy(seed, epoch)}
         for seed in seeds
-        for epoch in range(1, training.epochs + 1)
+        for epoch in range(1, parameters.epochs + 1)
     ]
-    return Run(name, training, {}, pd.DataFrame(rows), *[pd.DataFrame()] * 3)
+    history, none = pd.DataFrame(rows), pd.DataFrame()
+    return Run(name, parameters, {}, history, none, none, none)
 
 
 def dataset(*runs, name="mnist", **changes):

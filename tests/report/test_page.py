@@ -67,7 +67,7 @@ def test_the_network_is_named_by_its_widths():
 
 
 def test_curves_are_described_in_words():
-    label = ET.fromstring(page.learning_curves(DATASET, run(COUNTS)).replace("xlink:", "")).get("aria-label")
+    label = ET.fromstring(page.learning_curves(DATASET, run(COUNTS)).replace("xlink:", "")).attrib["aria-label"]
     assert label.startswith("Learning curves of mlp on A & B")
     assert "test loss goes from 2.5000 to 0.2500" in label
     assert "test accuracy from 12.50 % to 90.00 %" in label
@@ -77,7 +77,7 @@ def test_curves_of_several_seeds_are_described_by_their_mean():
     several = run(COUNTS)
     other = several.history.assign(seed=1, test_loss=[4.5, 0.75], test_accuracy=[0.375, 0.7])
     several = dataclasses.replace(several, history=pd.concat([several.history, other]))
-    label = ET.fromstring(page.learning_curves(DATASET, several).replace("xlink:", "")).get("aria-label")
+    label = ET.fromstring(page.learning_curves(DATASET, several).replace("xlink:", "")).attrib["aria-label"]
     assert "test loss goes from 3.5000 to 0.5000" in label
     assert "test accuracy from 25.00 % to 80.00 %" in label
 
@@ -88,7 +88,7 @@ def test_curves_of_several_seeds_are_described_by_their_mean():
 )
 def test_matrix_is_described_in_words(wrong, words):
     confusion = COUNTS.assign(count=[5, *wrong, 9])
-    label = ET.fromstring(page.confusion_matrix(DATASET, run(confusion)).replace("xlink:", "")).get("aria-label")
+    label = ET.fromstring(page.confusion_matrix(DATASET, run(confusion)).replace("xlink:", "")).attrib["aria-label"]
     assert f"14 of {14 + sum(wrong)} test images are on its diagonal" in label
     assert words in label
 

@@ -5,8 +5,8 @@ import torch
 from samebits import exact
 from samebits.base.errors import UserError
 from samebits.base.params import load
+from samebits.outcome.reader import read_dataset
 from samebits.report import proof
-from stages import report
 from tests.conftest import ROOT
 from tests.made.trained import digits
 
@@ -16,7 +16,7 @@ def datasets():
     """The digits, really trained."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(digits())
-        return [report.read_dataset("digits", load())]
+        return [read_dataset("digits", load())]
 
 
 def test_float32_has_many_results_and_exact_arithmetic_one(datasets):

@@ -8,7 +8,7 @@ import pytest
 from samebits.base.params import Training
 from samebits.outcome.finished import Dataset, Run
 from samebits.report import tables
-from samebits.report.notes import PARAMETERS
+from tests.made import notes
 
 TRAINING = Training(seeds=[4, 7], epochs=1, batch_size=1, lr=0.1, momentum=0.0, init_std=None, hidden=[])
 SUMMARY = {"image": [28, 28], "splits": {"train": {"images": 60_000}, "test": {"images": 10_000}}}
@@ -92,11 +92,11 @@ def test_notes_are_held_against_the_accuracies_here(datasets):
     assert tables.notes(datasets).to_csv(index=False).splitlines() == [header]  # not the notes' parameters
     epochs = pd.MultiIndex.from_product([[4, 7], range(1, 10)], names=["seed", "epoch"]).to_frame(index=False)
     history = epochs.assign(test_accuracy=[0.5] * 9 + [0.75] * 9)
-    theirs = Training(seeds=[4, 7], **PARAMETERS["mlp"])
+    theirs = notes.training("mlp", [4, 7])
     mlp = dataclasses.replace(datasets[0].runs[1], training=theirs, history=history)
-    scratch = Training(seeds=[4], **PARAMETERS["scratch"])
+    theirs = notes.training("scratch", [4])
     history = pd.DataFrame({"seed": 4, "epoch": range(1, 21), "test_accuracy": 0.25})
-    scratch = dataclasses.replace(datasets[0].runs[0], training=scratch, history=history)
+    scratch = dataclasses.replace(datasets[0].runs[0], training=theirs, history=history)
     mnist, fashion = (dataclasses.replace(datasets[0], name=n, runs=[scratch, mlp]) for n in ("mnist", "fashion_mnist"))
     text = tables.notes([fashion, mnist]).to_csv(index=False).splitlines()
     assert len(text) == 1 + 1 + 9

@@ -1,7 +1,6 @@
 """DVC knows of each stage's code all that decides its bytes, and nothing else: dvc.yaml is held against the imports."""
 
 import ast
-import re
 import shutil
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pytest
 
 from samebits.base import source
 from samebits.base.schema import read_yaml
-from tests.conftest import ROOT
+from tests.conftest import ROOT, fullmatch
 
 # What decides no byte of an output, and so may change without a stage being run again.
 APART = {
@@ -43,7 +42,7 @@ def is_docstring(file):
 
 def faults(stage, here=ROOT):
     """What a stage of dvc.yaml lacks among its deps, and what it has without need."""
-    module = re.fullmatch(r"python -m (\S+).*", stage["cmd"])[1]
+    module = fullmatch(r"python -m (\S+).*", stage["cmd"])[1]
     code, paths = needed(module, here), [dep for dep in stage["deps"] if dep.startswith(source.PACKAGES)]
     missing = [path for path in code if not any(Path(path).is_relative_to(dep) for dep in paths)]
     idle = [dep for dep in paths if not set(files(dep, here)) <= code or dep not in code | folders(code)]
@@ -71,7 +70,7 @@ def test_the_deps_of_a_stage_are_its_code(name):
 
 def test_every_file_that_is_no_module_is_somebodys_data():
     found = {file.relative_to(ROOT).as_posix() for file in (ROOT / "samebits").rglob("*")
-             if file.is_file() and file.suffix not in (".py", ".pyc")}  # fmt: skip
+             if file.is_file() and file.suffix not in (".py", ".pyc", ".typed")}  # fmt: skip
     assert {path for path in found if not any(Path(path).is_relative_to(folder) for folder in DATA.values())} == set()
 
 

@@ -2,7 +2,6 @@ import errno
 import gzip
 import hashlib
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -20,7 +19,7 @@ from samebits.base.errors import UserError
 from samebits.datasets import transfer
 from samebits.datasets.bundled import encode_idx
 from stages import download
-from tests.conftest import ROOT, environment
+from tests.conftest import ROOT, environment, fullmatch
 
 NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 IMAGES = f"/toy/{NAMES[0]}.gz"
@@ -101,7 +100,7 @@ def whole(request, body):
     """Answer as a good server does, a Range too."""
     if body is None:
         return request.head(404, Content_Length=0)
-    start = int(re.fullmatch(r"bytes=(\d+)-", request.headers["Range"] or "bytes=0-")[1])
+    start = int(fullmatch(r"bytes=(\d+)-", request.headers["Range"] or "bytes=0-")[1])
     if start >= len(body):
         return request.head(416, Content_Length=0)
     if start:

@@ -7,6 +7,7 @@ import pytest
 
 from samebits.base.files import read_json
 from samebits.base.params import RUNS, load
+from samebits.learning.training import split_logits
 from samebits.tracking import best_effort
 from stages import evaluate
 from tests.made.trained import digits
@@ -60,13 +61,13 @@ def test_the_first_seeds_counts_are_those_of_the_predictions():
 
 
 def test_each_model_sees_each_split_once(folder, monkeypatch):
-    seen, real = Counter(), evaluate.logits
+    seen: Counter[int] = Counter()
 
     def counted(model, split):
         seen[id(split)] += 1
-        return real(model, split)
+        return split_logits(model, split)
 
-    monkeypatch.setattr(evaluate, "logits", counted)
+    monkeypatch.setattr(evaluate, "split_logits", counted)
     before = {path.name: path.read_bytes() for path in (folder / "metrics/digits").iterdir()}
     shutil.rmtree(folder / "metrics")
     evaluate.main("digits")

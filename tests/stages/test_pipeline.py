@@ -136,7 +136,8 @@ def test_interrupting_a_stage_leaves_the_outputs_as_they_were(repro):
         os.killpg(process.pid, signal.SIGINT)  # as a terminal's Ctrl-C does: to every process of the group
         _, said = process.communicate(timeout=60)
     finally:
-        process.poll() is None and process.send_signal(signal.SIGKILL)
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
         (repro / "params.yaml").write_text(params)
     assert process.returncode != 0
     assert "interrupted" in said

@@ -13,7 +13,8 @@ from samebits.base.errors import UserError
 from samebits.base.files import read_json, write_csv, write_json
 from samebits.base.params import RUNS, load
 from samebits.outcome.leftovers import prune
-from samebits.report import lesson_charts, notes, printed, tables
+from samebits.outcome.reader import read_dataset
+from samebits.report import charts, lesson_charts, notes, printed, tables
 from stages import report
 from tests.conftest import ROOT, run
 from tests.made.finished import CLASSES, LABELS, finish, predict, project
@@ -162,7 +163,7 @@ def test_the_notes_figures_stand_beside_runs_made_like_theirs(tmp_path, monkeypa
         notes.Row("mnist", "mlp", 1, 55.0, 5546, [0.5, 0.6]),
         notes.Row("mnist", "mlp", 2, 95.97, 9597, [0.5, 0.6]),
     ]
-    monkeypatch.setattr(report.page, "beside", lambda dataset: rows)
+    monkeypatch.setattr("samebits.report.page.beside", lambda dataset: rows)
     report.main()
     text = words(Path("reports/index.html"))
     assert "scratch 20 drawn, not printed 81.00 % 80.00 % to 82.00 % 2 -" in text
@@ -216,7 +217,7 @@ def test_one_seed_that_diverged_does_not_hide_among_the_others(tmp_path, monkeyp
 
 
 def test_a_matrix_that_nobody_could_read_is_not_drawn(here, monkeypatch):
-    monkeypatch.setattr(report.page.charts, "MOST_CLASSES", 2)
+    monkeypatch.setattr(charts, "MOST_CLASSES", 2)
     report.main()
     text = words(Path("reports/index.html"))
     assert "3 classes make too large a matrix to read: reports/plots/confusion.csv has the counts" in text
@@ -301,7 +302,7 @@ def test_bytes_depend_on_neither_place_nor_threads_nor_settings(tmp_path):
     }.items():
         folder = finished(tmp_path / name, ["digits"], seeds=(0, 1, 2))
         (folder / "style").write_text("font.size: 20\nxtick.labelsize: 20\nsvg.fonttype: path\n")
-        run(sys.executable, "-m", "stages.report", cwd=folder, PYTHONPATH=str(ROOT), **settings)
+        run(sys.executable, "-m", "stages.report", cwd=folder, check=True, PYTHONPATH=str(ROOT), **settings)
         reports = folder / "reports"
         built.append({path.relative_to(reports): path.read_bytes() for path in reports.rglob("*") if path.is_file()})
     assert len(built[0]) > 50
@@ -346,7 +347,7 @@ def test_a_damaged_input_is_named_with_the_stage_that_makes_it(here, name, stage
 def test_class_names_stay_as_they_are(here, names):
     rows = [{"class": name, "precision": 1.0, "recall": 1.0, "f1": 1.0, "support": 3} for name in names]
     write_csv(here / "metrics/mnist/mlp_classes.csv", rows)
-    run = report.read_dataset("mnist", load()).runs[2]
+    run = read_dataset("mnist", load()).runs[2]
     assert run.classes["class"].tolist() == names
 
 
@@ -404,7 +405,7 @@ def test_leftovers_go_and_nothing_else(tmp_path, capsys):
 
 
 def test_only_under_dvc_do_leftovers_go(here, monkeypatch):
-    monkeypatch.setattr(report.page, "html", lambda *_: "a page")
+    monkeypatch.setattr("samebits.report.page.html", lambda *_: "a page")
     left = here / "metrics/fashion_mnist"
     shutil.copytree(here / "metrics/mnist", left)
     report.main()
@@ -425,7 +426,7 @@ def test_only_under_dvc_do_leftovers_go(here, monkeypatch):
     ],
 )
 def test_dvc_fills_our_plot_templates(here, template, table, x, y):
-    datasets = [report.read_dataset(name, load()) for name in DATASETS]
+    datasets = [read_dataset(name, load()) for name in DATASETS]
     points = getattr(tables, table)(datasets).astype(str).assign(rev="workspace").to_dict("records")
     renderer = VegaRenderer(
         points, "plot", x=x, y=y, title="Title", template=template, template_dir=str(ROOT / ".dvc/plots")

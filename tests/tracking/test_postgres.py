@@ -6,6 +6,7 @@ import pwd
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,12 +29,13 @@ def database(tmp_path_factory):
         pytest.skip("neither psycopg nor psycopg2 is installed here, by which PostgreSQL is spoken to")
     folder, port = Path("/tmp") / f"samebits-pg-{os.getpid()}", free_port()
     folder.mkdir()
-    account = {}
+    account: dict[str, Any] = {}
     if os.getuid() == 0:  # PostgreSQL refuses to run as root
         account = {"user": "postgres", "group": "postgres", "extra_groups": []}
         os.chown(folder, pwd.getpwnam("postgres").pw_uid, -1)
 
     def pg(program, *arguments, check=True):
+        assert PG_CTL is not None
         line = [Path(PG_CTL).with_name(program), *arguments]
         log = (folder.with_suffix(".log")).open("ab")
         subprocess.run(line, cwd=folder, check=check, stdout=log, stderr=log, **account)

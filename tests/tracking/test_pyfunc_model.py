@@ -98,8 +98,10 @@ def test_the_run_knows_its_model(published):
     (run,) = [run for run in runs(address()) if store_room.MODEL in run.data.tags]
     logged = client.get_logged_model(run.data.tags[store_room.MODEL])
     assert (logged.status, logged.name, logged.source_run_id) == ("READY", "digits-mlp", run.info.run_id)
+    assert run.outputs is not None
     assert [output.model_id for output in run.outputs.model_outputs] == [logged.model_id]
     assert logged.tags[store_room.KEY] == run.data.tags[store_room.KEY]
+    assert logged.metrics is not None
     assert {metric.key for metric in logged.metrics} >= {"test_accuracy"}
 
 

@@ -281,6 +281,7 @@ def test_of_two_that_finish_the_first_stays_and_a_writer_at_work_is_left_alone(s
     with connect() as store:
         store.add(a_record("twice", seeds=SEEDS), artifacts)
         first = store.find("twice")
+        assert first is not None
         elsewhere = {store_room.KEY: "twice", store_room.PUBLISHER: f"elsewhere:2:{time.time():.0f}"}
         other = client.create_run(store.experiment, tags=elsewhere).info.run_id
         assert store.find("twice") == first
@@ -363,12 +364,16 @@ def test_an_experiment_that_was_deleted_comes_back(tmp_path, artifacts):
     empty_store(tmp_path)
     add(a_record(), artifacts)
     client = MlflowClient(tracking_uri=address())
-    client.delete_experiment(client.get_experiment_by_name("samebits").experiment_id)
+    experiment = client.get_experiment_by_name("samebits")
+    assert experiment is not None
+    client.delete_experiment(experiment.experiment_id)
     add(a_record("another"), artifacts)
     assert {run.data.tags["samebits.key"] for run in runs(address())} >= {"another"}
 
 
 class Answer(BaseHTTPRequestHandler):
+    server: "Answering"
+
     def do_GET(self):
         self.send_response(self.server.status)
         self.send_header("Retry-After", "120")
@@ -381,6 +386,12 @@ class Answer(BaseHTTPRequestHandler):
         pass
 
 
+class Answering(HTTPServer):
+    def __init__(self, status):
+        super().__init__(("127.0.0.1", 0), Answer)
+        self.status = status
+
+
 @contextmanager
 def answering(status):
     """A server that gives every question the same answer; None is no answer at all."""
@@ -388,8 +399,7 @@ def answering(status):
         with socket.create_server(("127.0.0.1", 0)) as silent:
             yield silent.getsockname()[1]
         return
-    httpd = HTTPServer(("127.0.0.1", 0), Answer)
-    httpd.status = status
+    httpd = Answering(status)
     thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:

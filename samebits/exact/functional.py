@@ -27,9 +27,20 @@ def number(value: float, device: torch.device) -> Tensor:
 
 
 def divide(x: Tensor, n: float) -> Tensor:
-    """x / n of float64 x by a number, rounded once. Gradient: g / n.
+    """x / n by a number, rounded once.
 
     On a CPU `x / n` is the same. A GPU multiplies by the rounded reciprocal of a number, but divides by a tensor.
+
+    Args:
+        x: float64 of any shape.
+        n: the divisor, a number.
+
+    Returns:
+        float64 like x. Gradient: g / n.
+
+    Example:
+        >>> exact.divide(torch.tensor([1.0, 2.0], dtype=exact.dtype), 3).tolist()
+        [0.3333333333333333, 0.6666666666666666]
     """
     return x / number(float(n), x.device)
 
@@ -44,16 +55,34 @@ def matmul(
     a: Tensor, b: Tensor, *, a_peak: float | Tensor | None = None, b_peak: float | Tensor | None = None,
     terms: int | None = None,
 ) -> Tensor:  # fmt: skip
-    """Exact a @ b of a [..., m, k] and b [..., k, n]; float64 -> float64, uint8, int8 and bool taken as integers.
+    """a @ b with exact products, summed exactly.
 
     Each real operand is rounded once, half to even, onto a power-of-two grid with p bits: (53 - ceil(log2 k)) // 2
     each for two real ones, 45 - ceil(log2 k) for one beside an integer. The products and their sum are exact.
 
-    To compute part of a longer sum (a worker's share of a batch), give `terms`, the length of the whole, and
-    `a_peak`, `b_peak`, max|a| and max|b| over all parts: the parts' results then add up exactly, in any order, to the
-    whole's. Peaks are numbers, or [..., 1, 1] for each batch entry, [..., m, 1] for each row of a, [..., 1, n] for each
-    column of b: what has a peak of its own has a grid of its own.
-    Raises Refused, TypeError, and NonFinite on a CPU (elsewhere the result is NaN).
+    To compute part of a longer sum (a worker's share of a batch), give `terms` and the peaks of the whole: the parts'
+    results then add up exactly, in any order, to the whole's.
+
+    Args:
+        a: [..., m, k], float64, or uint8, int8 or bool taken as integers.
+        b: [..., k, n], of the same types; the leading axes broadcast.
+        a_peak: max|a| over all parts: a number, [..., 1, 1] for each batch entry, or [..., m, 1] for each row of a.
+            What has a peak of its own has a grid of its own; by default each batch entry has.
+        b_peak: max|b| likewise, or [..., 1, n] for each column of b.
+        terms: the length of the whole sum; k by default.
+
+    Returns:
+        float64 [..., m, n]. Gradients are exact products of the same kind.
+
+    Raises:
+        Refused: if fewer than 16 bits would be left to a real operand, or a peak or `terms` is too small.
+        TypeError: for another type, float32 for one.
+        NonFinite: for a NaN or an infinity, on a CPU; elsewhere the result is NaN.
+
+    Example:
+        >>> a = torch.tensor([[0.1, 0.2, 0.3]], dtype=exact.dtype)
+        >>> exact.matmul(a, a.T).item() == exact.matmul(a.flip(1), a.flip(1).T).item()  # in any order
+        True
     """
     for x, top, name in ((a, a_peak, "a_peak"), (b, b_peak, "b_peak")):
         if top is not None and bool(
@@ -98,10 +127,28 @@ def total(x: Tensor, dim: int, top: Peak = None, count: int | None = None, what:
 
 
 def sum(x: Tensor, dim: int = -1, *, peak: float | Tensor | None = None, count: int | None = None) -> Tensor:
-    """Exact sum of float64 x over one axis, on a grid with 53 - ceil(log2 count) bits for every term.
+    """Exact sum over one axis, on a grid with 53 - ceil(log2 count) bits for every term.
 
-    The axes left of `dim` are batches with grids of their own; `dim` and the axes right of it share one. For a part
-    of a longer sum give `count`, the length of the whole, and `peak`, max|x| over all parts: they then add up exactly.
+    The axes left of `dim` are batches with grids of their own; `dim` and the axes right of it share one.
+
+    Args:
+        x: float64 of any shape.
+        dim: the axis to sum over.
+        peak: for a part of a longer sum, max|x| over all parts, which then add up exactly.
+        count: for a part of a longer sum, the length of the whole.
+
+    Returns:
+        float64 without the axis `dim`. Gradient: g for every term.
+
+    Raises:
+        TypeError: for another type; integers have torch.sum.
+        Refused: if `peak` or `count` is too small.
+        NonFinite: for a NaN or an infinity, on a CPU; elsewhere the result is NaN.
+
+    Example:
+        >>> x = torch.tensor([0.1, 0.2, 0.3, 1e16, -1e16], dtype=exact.dtype)
+        >>> exact.sum(x, 0).item() == exact.sum(x.flip(0), 0).item()
+        True
     """
     if x.dtype != torch.float64:
         raise TypeError(f"an exact sum is of float64, not {x.dtype}; integers have torch.sum")
@@ -154,14 +201,36 @@ class _Log(torch.autograd.Function):
 
 
 def exp2(t: Tensor) -> Tensor:
-    """2^t of float64 t, relative error below 2^-38. Gradient: g * (2^t * ln 2)."""
+    """2^t, relative error below 2^-38.
+
+    Args:
+        t: float64 of any shape; NaN stays NaN.
+
+    Returns:
+        float64 like t. Gradient: g * (2^t * ln 2).
+
+    Example:
+        >>> exact.exp2(torch.tensor([-1.0, 0.5], dtype=exact.dtype)).tolist()
+        [0.5, 1.4142135623714829]
+    """
     return cast(Tensor, _Exp2.apply(t))
 
 
 def exp(d: Tensor) -> Tensor:
-    """e^d of float64 d <= 0 in multiples of 2^-40, softmax's numerators: `sum` adds them exactly. No gradient.
+    """e^d for d <= 0 in multiples of 2^-40, softmax's numerators: `sum` adds them exactly.
 
-    Raises Refused for a d above 0 (on a CPU): take the row's maximum off first.
+    Args:
+        d: float64 of any shape, at most 0: take the row's maximum off first.
+
+    Returns:
+        float64 like d, without a gradient.
+
+    Raises:
+        Refused: for a d above 0, on a CPU.
+
+    Example:
+        >>> exact.exp(torch.tensor([0.0, -1.0], dtype=exact.dtype)).tolist()
+        [1.0, 0.3678794411707713]
     """
     if d.device.type == "cpu" and bool((d > 0).any()):
         raise Refused("exp takes numbers up to 0: subtract the row's maximum first")
@@ -169,7 +238,18 @@ def exp(d: Tensor) -> Tensor:
 
 
 def log(x: Tensor) -> Tensor:
-    """Natural logarithm of float64 x, within 2 ulp; -inf at 0 and NaN below. Gradient: g / x."""
+    """Natural logarithm, within 2 units of the last place; -inf at 0, NaN below.
+
+    Args:
+        x: float64 of any shape.
+
+    Returns:
+        float64 like x. Gradient: g / x.
+
+    Example:
+        >>> exact.log(torch.tensor([1.0, 2.0, 0.0], dtype=exact.dtype)).tolist()
+        [0.0, 0.6931471805599453, -inf]
+    """
     return cast(Tensor, _Log.apply(x))
 
 
@@ -195,7 +275,23 @@ def log_total(s: Tensor) -> Tensor:
 
 
 def softmax(z: Tensor) -> Tensor:
-    """Probabilities p = e / s over the last axis, with (d, e, s) = softmax_terms(z). Gradient: p * (g - sum(g * p))."""
+    """Probabilities over the last axis: p = e / s, with (d, e, s) = softmax_terms(z).
+
+    Args:
+        z: logits, float64 [..., classes], at most 8192 classes.
+
+    Returns:
+        float64 like z. Gradient: p * (g - sum(g * p)).
+
+    Raises:
+        TypeError: for another type.
+        Refused: for more classes.
+        NonFinite: for a NaN or an infinity, on a CPU; elsewhere the row is NaN.
+
+    Example:
+        >>> exact.softmax(torch.tensor([1.0, 1.0, 1.0, 1.0], dtype=exact.dtype)).tolist()
+        [0.25, 0.25, 0.25, 0.25]
+    """
     return cast(Tensor, _Softmax.apply(z))
 
 
@@ -215,7 +311,21 @@ class _Softmax(torch.autograd.Function):
 
 
 def log_softmax(z: Tensor) -> Tensor:
-    """d - log(s / 2^40) over the last axis, with (d, e, s) = softmax_terms(z). Gradient: g - p * sum(g)."""
+    """Logarithms of the probabilities: d - log(s / 2^40) over the last axis, with (d, e, s) = softmax_terms(z).
+
+    Args:
+        z: logits, float64 [..., classes].
+
+    Returns:
+        float64 like z. Gradient: g - p * sum(g).
+
+    Raises:
+        As `softmax` does.
+
+    Example:
+        >>> exact.log_softmax(torch.tensor([0.0, 0.0], dtype=exact.dtype)).tolist()
+        [-0.6931471805599453, -0.6931471805599453]
+    """
     return cast(Tensor, _LogSoftmax.apply(z))
 
 
@@ -234,11 +344,27 @@ class _LogSoftmax(torch.autograd.Function):
 
 
 def cross_entropy(logits: Tensor, labels: Tensor, reduction: Reduction = "mean") -> Tensor:
-    """Cross entropy of logits [..., n, classes] and integer labels [..., n].
+    """Cross entropy of logits and labels, in nats.
 
-    Each row's loss is log(s / 2^40) - d[label], with (d, e, s) = softmax_terms(logits). "none" returns [..., n];
-    "sum" their exact sum over n and "mean" that sum / n, leaving the leading axes, so that seeds stay apart.
-    Gradient: p - onehot(label) (p = e / s, one subtraction), / n for the mean, then times the upstream gradient.
+    Each row's loss is log(s / 2^40) - d[label], with (d, e, s) = softmax_terms(logits).
+
+    Args:
+        logits: float64 [..., n, classes].
+        labels: integers [..., n].
+        reduction: "none" for each row's loss; "sum" for their exact sum over n, "mean" for that sum / n, both leaving
+            the leading axes, so that seeds stay apart.
+
+    Returns:
+        float64 [..., n] for "none", else [...]. Gradient: p - onehot(label) (p = e / s, one subtraction), / n for the
+        mean, then times the upstream gradient.
+
+    Raises:
+        As `softmax` does; ValueError for labels that are no integers, or of another shape.
+
+    Example:
+        >>> logits = torch.tensor([[0.0, 0.0], [0.0, 0.0]], dtype=exact.dtype)
+        >>> exact.cross_entropy(logits, torch.tensor([0, 1])).item()
+        0.6931471805599454
     """
     return cast(Tensor, _CrossEntropy.apply(logits, labels, reduction))
 
@@ -270,11 +396,28 @@ class _CrossEntropy(torch.autograd.Function):
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, levels: float = 255.0) -> Tensor:
-    """x @ weight.T + bias of x [..., n, in], weight [..., out, in] and bias [..., out].
+    """x weight.T + bias, exactly summed.
 
     A uint8 (int8, bool) x stands for x / levels: z = matmul(x, weight.T) / levels + bias, one division, one sum.
-    Gradients from g: weight matmul((g / levels).T, x), bias sum(g, -2), x matmul(g, weight); a float64 x has no
-    levels. With a weight of two axes, the leading axes of x are more rows.
+    With a weight of two axes, the leading axes of x are more rows.
+
+    Args:
+        x: [..., in], float64 or 8-bit integers.
+        weight: float64 [out, in], or [..., out, in] with x [..., n, in].
+        bias: float64 [out] or [..., out], or None.
+        levels: what integers are shares of.
+
+    Returns:
+        float64 [..., out]. Gradients from g: weight matmul((g / levels).T, x), bias sum(g, -2), x matmul(g, weight); a
+        float64 x has no levels.
+
+    Raises:
+        As `matmul` does.
+
+    Example:
+        >>> x, weight = torch.tensor([[51, 102]], dtype=torch.uint8), torch.tensor([[1.0, 2.0]], dtype=exact.dtype)
+        >>> exact.linear(x, weight, None).tolist()  # 0.2 + 2 * 0.4
+        [[1.0]]
     """
     if weight.ndim == 2 and x.ndim != 2:
         rows = linear(x.reshape(-1, x.shape[-1]), weight, bias, levels)

@@ -11,11 +11,23 @@ CLASSES = 2**13  # softmax: a row sum of integers up to 2^40 must stay within 2^
 
 
 class Refused(ValueError):  # noqa: N818
-    """A width, a batch, a type or a device for which exactness cannot be promised."""
+    """A width, a batch, a type or a device for which exactness cannot be promised.
+
+    Example:
+        >>> exact.softmax(torch.zeros(1, 2**14, dtype=exact.dtype))
+        Traceback (most recent call last):
+        samebits.exact.guard.Refused: 16384 classes: 40 bits and their sum exceed 53; at most 8192
+    """
 
 
 class NonFinite(ArithmeticError):  # noqa: N818
-    """A NaN or an infinity; `what` is the tensor, `place` the layer, epoch, step ... that callers add."""
+    """A NaN or an infinity; `what` is the tensor, `place` the layer, epoch, step ... that callers add.
+
+    Example:
+        >>> exact.finite(torch.tensor([0.0, torch.nan]), "the loss", epoch=3)
+        Traceback (most recent call last):
+        samebits.exact.guard.NonFinite: NaN or infinity in the loss (epoch 3)
+    """
 
     def __init__(self, what: str, **place: object) -> None:
         super().__init__(what)
@@ -29,7 +41,17 @@ class NonFinite(ArithmeticError):  # noqa: N818
 
 @contextmanager
 def at(**place: object) -> Iterator[None]:
-    """Complete the NonFinite errors of a block: `with at(epoch=3, step=17): ...`; blocks may nest."""
+    """Complete the NonFinite errors of a block with where they happened; blocks may nest.
+
+    Args:
+        place: what the error is to say: epoch=3, step=17.
+
+    Example:
+        >>> with exact.at(epoch=3, step=17):
+        ...     exact.finite(torch.tensor(torch.inf), "the loss")
+        Traceback (most recent call last):
+        samebits.exact.guard.NonFinite: NaN or infinity in the loss (epoch 3, step 17)
+    """
     try:
         yield
     except NonFinite as error:
@@ -38,7 +60,23 @@ def at(**place: object) -> Iterator[None]:
 
 
 def finite(x: torch.Tensor, what: str, **place: object) -> torch.Tensor:
-    """Return x, or raise NonFinite. Reads the answer back, so on a GPU ask once an epoch (NaN never heals)."""
+    """Return x, or raise NonFinite. Reads the answer back, so on a GPU ask once an epoch (NaN never heals).
+
+    Args:
+        x: a tensor of any type and shape.
+        what: what it is, for the error.
+        place: where, for the error: layer="output".
+
+    Returns:
+        x itself.
+
+    Raises:
+        NonFinite: if a number of x is a NaN or an infinity.
+
+    Example:
+        >>> exact.finite(torch.tensor([0.5]), "the loss").item()
+        0.5
+    """
     if x.is_floating_point() and not bool(torch.isfinite(x).all()):
         raise NonFinite(what, **place)
     return x

@@ -28,7 +28,19 @@ PRODUCTS = torch.tensor([
 
 
 def require_sizes(batch: int, widths: Sequence[int], device: torch.device | str = "cpu") -> None:
-    """Refuse, before training, a batch, layer widths (inputs first, classes last) or a device that is not exact."""
+    """Refuse, before training, a batch, layer widths or a device that is not exact.
+
+    Args:
+        batch: images in a minibatch.
+        widths: of the layers, inputs first, classes last.
+        device: where it is to be computed.
+
+    Raises:
+        Refused: with the arithmetic that does not fit into 53 bits, or what the device does wrong.
+
+    Example:
+        >>> exact.require_sizes(batch=256, widths=(784, 10))
+    """
     for name, count in (("batch", batch), *(("width", width) for width in widths)):
         if count < 1:
             raise Refused(f"{name} {count}: must be at least 1")
@@ -46,6 +58,15 @@ def require_device(device: torch.device | str) -> None:
 
     What a library or a device does once and for all, division and root, is tried once (a millisecond), and what may
     change while a process lives, rounding and denormals, at each call (50 microseconds).
+
+    Args:
+        device: where it is to be computed.
+
+    Raises:
+        Refused: saying what the device, or a setting of this process, does otherwise.
+
+    Example:
+        >>> exact.require_device("cpu")
     """
     where = torch.device(device)
     if where.type == "mps":

@@ -11,11 +11,31 @@ from .random import normal, uniform
 
 
 class Linear(nn.Module):
-    """y = x weight.T + bias, exactly summed; weight [out, in] and bias [out], float64.
+    """y = x weight.T + bias, exactly summed, for torch.nn.Sequential.
 
-    Both start uniform on +-1/sqrt(in), functions of seed and tag alone: give every layer of a model its own tag,
-    which also names the layer in errors. Integer inputs (uint8 pixels) stand for x / levels. Raises Refused for
-    widths that 53 bits cannot sum.
+    Weight and bias start uniform on +-1/sqrt(in), functions of seed and tag alone: give every layer of a model its own
+    tag, which also names the layer in errors.
+
+    Args:
+        in_features: width of x.
+        out_features: width of y.
+        bias: whether there is one.
+        seed: of the first weights.
+        tag: the layer's name.
+        levels: what integer inputs (uint8 pixels) are shares of.
+        device: where the parameters are.
+
+    Attributes:
+        weight: float64 [out, in].
+        bias: float64 [out], or None.
+
+    Raises:
+        Refused: for widths that 53 bits cannot sum, and for a device that is not exact.
+
+    Example:
+        >>> layer = exact.Linear(2, 1, seed=0, tag="output")
+        >>> layer(torch.zeros(1, 2, dtype=exact.dtype)).item() == layer.bias.item()
+        True
     """
 
     weight: nn.Parameter
@@ -59,7 +79,15 @@ class Linear(nn.Module):
 
 
 class CrossEntropyLoss(nn.Module):
-    """functional.cross_entropy with its reduction fixed."""
+    """`cross_entropy` with its reduction fixed.
+
+    Args:
+        reduction: "mean", "sum" or "none".
+
+    Example:
+        >>> exact.CrossEntropyLoss()(torch.zeros(3, 2, dtype=exact.dtype), torch.tensor([0, 1, 1])).item()
+        0.6931471805599454
+    """
 
     def __init__(self, reduction: Reduction = "mean") -> None:
         super().__init__()

@@ -15,6 +15,23 @@ class SGD:
 
     lr, momentum and weight_decay may be changed between steps. Not a torch.optim.Optimizer, whose first step imports
     torch's compiler, which takes two seconds of every process.
+
+    Args:
+        params: tensors to learn, float64.
+        lr: learning rate.
+        momentum: share of the velocity that is kept.
+        weight_decay: share of a weight that is added to its gradient.
+
+    Raises:
+        ValueError: for a negative lr, momentum or weight_decay.
+
+    Example:
+        >>> w = torch.nn.Parameter(torch.tensor([1.0], dtype=exact.dtype))
+        >>> optimizer = exact.SGD([w], lr=0.5)
+        >>> (w * w).sum().backward()
+        >>> optimizer.step()
+        >>> w.item()
+        0.0
     """
 
     def __init__(self, params: Iterable[Tensor], lr: float, momentum: float = 0.0, weight_decay: float = 0.0) -> None:

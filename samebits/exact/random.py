@@ -49,7 +49,23 @@ def draws(count: int, seed: int, tag: str) -> NDArray[np.uint64]:
 
 
 def permutation(n: int, seed: int, tag: str) -> Tensor:
-    """A permutation of 0 ... n-1, n <= 2^20, int64: draws whose low 20 bits are replaced by their index, sorted."""
+    """A permutation of 0 ... n-1: draws whose low 20 bits are replaced by their index, sorted.
+
+    Args:
+        n: how many, at most 2^20.
+        seed: any integer.
+        tag: what it is for; another tag, another order.
+
+    Returns:
+        int64 [n], on the CPU, the same on every machine.
+
+    Raises:
+        ValueError: for another n.
+
+    Example:
+        >>> exact.permutation(6, seed=0, tag="epoch 1").tolist()
+        [4, 3, 0, 1, 2, 5]
+    """
     if not 0 <= n <= 2**INDEX:
         raise ValueError(f"a permutation of {n}: between 0 and 2^{INDEX} = {2**INDEX} entries")
     low = np.uint64(2**INDEX - 1)
@@ -59,9 +75,25 @@ def permutation(n: int, seed: int, tag: str) -> Tensor:
 
 
 def uniform(shape: Sequence[int], seed: int, tag: str, fan_in: int) -> Tensor:
-    """Uniform on [-1/sqrt(fan_in), 1/sqrt(fan_in)), multiples of 2^-24, float64 [*shape] in row-major order.
+    """Uniform on [-1/sqrt(fan_in), 1/sqrt(fan_in)), multiples of 2^-24: PyTorch's default first weights.
 
     With R = isqrt(2^48 // fan_in) and u the high 32 bits of a draw: ((u * 2R) >> 32) - R, times 2^-24.
+
+    Args:
+        shape: of the result.
+        seed: any integer.
+        tag: what it is for; another tag, other numbers.
+        fan_in: inputs of the layer.
+
+    Returns:
+        float64 [*shape], on the CPU, filled in row-major order.
+
+    Raises:
+        ValueError: for a fan_in below 1.
+
+    Example:
+        >>> exact.uniform((2,), seed=0, tag="weight", fan_in=4).tolist()
+        [-0.1821383833885193, 0.2098025679588318]
     """
     if fan_in < 1:
         raise ValueError(f"fan_in {fan_in}: must be at least 1")
@@ -87,11 +119,24 @@ def root(x: Tensor) -> Tensor:
 
 
 def normal(shape: Sequence[int], std: float, seed: int, tag: str) -> Tensor:
-    """Normal with mean 0, float64 [*shape] filled in row-major order: the quantile of a uniform draw, times std.
+    """Normal with mean 0: the quantile of a uniform draw, times std.
 
     p = (2j + 1) / 2^53 for j the high 52 bits of a draw; q = p - 1/2 is exact; |x| <= 8.3. AS 241 is
     q A(0.180625 - q^2) where |q| <= 0.425, else +-B(r - 1.6) for r = sqrt(-log min(p, 1-p)) <= 5, else +-C(r - 5), with
     A, B, C ratios of polynomials. Every step is one operation; the logarithm is this package's.
+
+    Args:
+        shape: of the result.
+        std: the standard deviation.
+        seed: any integer.
+        tag: what it is for; another tag, other numbers.
+
+    Returns:
+        float64 [*shape], on the CPU, filled in row-major order.
+
+    Example:
+        >>> exact.normal((2,), 0.01, seed=0, tag="weight").tolist()
+        [-0.004736867501067043, 0.005528081673552097]
     """
     j = (draws(math.prod(shape), seed, tag) >> np.uint64(12)).astype(np.int64)
     p = torch.from_numpy(2 * j + 1).double().mul_(2.0**-53)

@@ -10,7 +10,9 @@ from samebits.base.schema import read_yaml
 from samebits.learning.arithmetic import arithmetic
 from samebits.outcome.leftovers import prune
 from samebits.outcome.reader import read_dataset
-from samebits.report import figures, lesson_charts, lessons, page, proof, tables
+from samebits.report import figures, page, proof, tables
+from samebits.report.lessons import charts
+from samebits.report.lessons.learn import learn
 
 
 def main() -> None:
@@ -21,8 +23,8 @@ def main() -> None:
         outputs = [paths.PROCESSED, paths.MODELS, paths.METRICS, paths.PREDICTIONS]
         prune(outputs, known=read_yaml(paths.CATALOG), wanted=params.datasets)
     datasets = [read_dataset(name, params) for name in params.datasets]
-    taught = lessons.learn(datasets)
-    shown = page.Shown(taught, lesson_charts.figures(taught), proof.spreads(datasets), proof.read_pins())
+    taught = learn(datasets)
+    shown = page.Shown(taught, charts.figures(taught), proof.spreads(datasets), proof.read_pins())
     texts = {"index.html": page.html(datasets, params, shown), "summary.md": page.markdown(datasets, params)}
     files = {name: text.encode() for name, text in texts.items()}
     files |= {f"plots/{table.__name__}.csv": figures.csv(table(datasets)) for table in tables.ALL}

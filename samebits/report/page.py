@@ -15,7 +15,8 @@ from samebits.base.params import Params, Training
 from samebits.outcome.finished import Dataset, Run
 from samebits.report import charts, class_templates, published, tables, thumbnails
 from samebits.report.gallery import Gallery, gallery
-from samebits.report.lessons import Lessons, must
+from samebits.report.lessons.learn import Lessons
+from samebits.report.lessons.untrained import must
 from samebits.report.notes import beside
 from samebits.report.proof import Pin, Spread
 from samebits.report.style import COLORS

@@ -19,7 +19,7 @@ from samebits.learning import scratch
 from samebits.learning.arithmetic import arithmetic
 from samebits.learning.initial import first_layers
 from samebits.outcome.finished import Dataset, Run
-from samebits.report.lessons import image_labels
+from samebits.report.lessons.untrained import image_labels
 
 SHUFFLES = 30
 PACKAGES = ("torch", "numpy", "safetensors", "matplotlib", "dvc")  # what computes, keeps, draws and runs the results

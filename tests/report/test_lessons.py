@@ -12,7 +12,18 @@ from samebits.learning import initial
 from samebits.learning.arithmetic import arithmetic
 from samebits.outcome.finished import Dataset, Run
 from samebits.outcome.reader import read_dataset
-from samebits.report import lesson_charts, lessons, printed
+from samebits.report.lessons import (
+    beside,
+    code,
+    cross_entropy,
+    eight_rows,
+    learn,
+    network,
+    overflow,
+    printed,
+    untrained,
+)
+from samebits.report.lessons import charts as lesson_charts
 from tests.conftest import ROOT, run
 from tests.made.trained import digits
 
@@ -27,7 +38,7 @@ def datasets():
 
 @pytest.fixture(scope="module")
 def taught(datasets):
-    return lessons.learn(datasets)
+    return learn.learn(datasets)
 
 
 def test_every_printed_figure_comes_out(taught):
@@ -70,18 +81,18 @@ def test_all_four_notes_have_their_say(taught):
     ],
 )
 def test_a_figure_is_shown_as_far_as_it_agrees(digits, value, within, here, agrees):
-    row = lessons.beside("A", "it", [digits], [value], within)
+    row = beside.beside("A", "it", [digits], [value], within)
     assert (row.here, row.agrees) == ((here,), agrees)
     assert (row.difference == 0) == (here == digits)
 
 
 def test_one_wrong_figure_among_several_is_told():
-    row = lessons.beside("A", "it", ["0.1", "0.2", "0.3"], [0.1, 0.26, 0.3])
+    row = beside.beside("A", "it", ["0.1", "0.2", "0.3"], [0.1, 0.26, 0.3])
     assert not row.agrees
     assert row.difference == pytest.approx(0.06)
 
 
-@pytest.mark.parametrize("function", [lessons.drawn, lambda: lessons.costs(arithmetic("exact"))])
+@pytest.mark.parametrize("function", [cross_entropy.drawn, lambda: eight_rows.costs(arithmetic("exact"))])
 def test_torchs_generator_is_left_as_it_was(function, monkeypatch):
     monkeypatch.setattr(printed, "EVERY", 1)
     torch.manual_seed(7)
@@ -110,10 +121,10 @@ HALVES = {("a", "a"): 2, ("a", "b"): 0, ("b", "a"): 1, ("b", "b"): 1}
 
 
 def test_weights_that_say_nothing_lose_what_they_must():
-    (row,) = lessons.untrained([made_up(HALVES, init_std=1e-6)]).to_dict("records")
+    (row,) = untrained.untrained([made_up(HALVES, init_std=1e-6)]).to_dict("records")
     assert row["must"] == pytest.approx(math.log(2), abs=1e-12)
     assert row["has"] == pytest.approx(math.log(2), abs=1e-5)
-    (row,) = lessons.untrained([made_up(HALVES, init_std=100.0)]).to_dict("records")
+    (row,) = untrained.untrained([made_up(HALVES, init_std=100.0)]).to_dict("records")
     assert abs(row["has"] - row["must"]) > 1
 
 
@@ -126,7 +137,7 @@ def test_first_weights_of_every_run_know_nothing_of_digits(taught):
 
 def test_the_first_logits_are_those_that_training_starts_from(datasets):
     dataset, run = datasets[0], datasets[0].runs[0]
-    Z, y = lessons.first_logits(dataset, run)
+    Z, y = untrained.first_logits(dataset, run)
     pixels = dataset.first_images.reshape(len(y), -1) / 255
     ((W, b),) = initial.first_layers([pixels.shape[1], 10], 0.01, [7])
     assert Z.numpy() == pytest.approx(pixels @ W[0].numpy().T + b[0].numpy(), abs=1e-9)
@@ -144,7 +155,7 @@ def test_the_gradient_is_the_same_by_every_route(taught):
 def test_naive_forms_fail_where_log_sum_exp_goes_on(taught):
     table = taught.tables["overflow"].set_index("size")
     assert table["loss"].tolist()[2:] == pytest.approx([2.0 * size for size in table.index[2:]], abs=1e-4)
-    least, most = lessons.limits()
+    least, most = overflow.limits()
     for size, row in table.iterrows():
         assert math.isinf(row["naive_loss"]) == (size > least), size
         assert math.isnan(row["naive_p"]) == (size > most), size
@@ -153,40 +164,40 @@ def test_naive_forms_fail_where_log_sum_exp_goes_on(taught):
 
 
 def test_the_limits_are_float32s_own():
-    least, most = lessons.limits()
+    least, most = overflow.limits()
     half = torch.tensor([least - 0.01, least + 0.01, most - 0.01, most + 0.01], dtype=torch.float64)
     assert (torch.exp(-2 * half[:2]).float() > 0).tolist() == [True, False]
     assert torch.exp(half[2:]).float().isinf().tolist() == [False, True]
 
 
 def test_code_lengths():
-    assert lessons.mean_bits([0.5, 0.25, 0.25, 0.0], [0.5, 0.25, 0.25, 0.0]) == pytest.approx(1.5, abs=1e-15)
-    assert lessons.mean_bits([0.5, 0.5], [0.25, 0.75]) == pytest.approx(2 - math.log2(3) / 2, abs=1e-14)
-    assert lessons.mean_bits([0.5, 0.5], [1.0, 0.0]) == math.inf
+    assert code.mean_bits([0.5, 0.25, 0.25, 0.0], [0.5, 0.25, 0.25, 0.0]) == pytest.approx(1.5, abs=1e-15)
+    assert code.mean_bits([0.5, 0.5], [0.25, 0.75]) == pytest.approx(2 - math.log2(3) / 2, abs=1e-14)
+    assert code.mean_bits([0.5, 0.5], [1.0, 0.0]) == math.inf
 
 
 def test_a_code_is_shortest_where_it_was_made_for_the_truth(taught):
     curve = taught.tables["cross_entropy"]
-    assert curve["q"][curve["length"].idxmin()] == lessons.TRUE
+    assert curve["q"][curve["length"].idxmin()] == code.TRUE
     mean = taught.tables["code"].to_dict("records")[-1]
     assert (mean["length"], mean["surprisal"], mean["uniform"]) == (1.75, 1.75, 2.0)
 
 
 def test_labels_as_messages():
-    (row,) = lessons.code_of_labels([made_up(HALVES)]).to_dict("records")
+    (row,) = code.code_of_labels([made_up(HALVES)]).to_dict("records")
     assert row["true"] == pytest.approx(1)
     assert row["predicted"] == pytest.approx(0.75 * math.log2(4 / 3) + 0.5)
     assert row["cross"] == pytest.approx(0.5 * math.log2(4 / 3) + 1)
     assert row["knowing"] == pytest.approx(1)
-    (row,) = lessons.code_of_labels([made_up({("a", "a"): 1, ("b", "a"): 1})]).to_dict("records")
+    (row,) = code.code_of_labels([made_up({("a", "a"): 1, ("b", "a"): 1})]).to_dict("records")
     assert (row["predicted"], row["cross"]) == (0, math.inf)  # class b is never named
 
 
 def test_the_notes_average_loss_is_too_small_by_the_minibatches_size():
-    (row,) = lessons.average_loss([made_up(HALVES, hidden=[3])]).to_dict("records")
+    (row,) = network.average_loss([made_up(HALVES, hidden=[3])]).to_dict("records")
     assert row["mean"] == 0.5
     assert row["notes"] == pytest.approx((0.5 + 0.5) / 100)  # minibatches of 64 and 36
-    assert lessons.average_loss([made_up(HALVES)]).empty
+    assert network.average_loss([made_up(HALVES)]).empty
 
 
 def test_the_state_dict_is_the_trained_networks(taught, datasets):
@@ -201,7 +212,7 @@ def test_the_figures_show_their_tables(taught):
     assert set(drawn) <= set(taught.frames())
     assert all(svg.startswith("<svg") and description for svg, description in drawn.values())
     curve, points = lesson_charts.costs(taught).axes[0].lines
-    assert np.asarray(curve.get_ydata()).tolist() == list(lessons.learned())
+    assert np.asarray(curve.get_ydata()).tolist() == list(eight_rows.learned())
     assert np.asarray(points.get_ydata()).tolist() == printed.numbers(printed.COSTS)
 
 
@@ -209,12 +220,13 @@ MADE = """
 import os, sys
 from stages import report
 from samebits.base.params import load
-from samebits.report import lesson_charts, lessons, proof
+from samebits.report import proof
+from samebits.report.lessons import charts, learn
 datasets = [report.read_dataset("digits", load())]
-taught = lessons.learn(datasets)
+taught = learn.learn(datasets)
 for frame in (*taught.frames().values(), proof.frame(proof.spreads(datasets))):
     print(frame.to_csv(index=False))
-print(lesson_charts.figures(taught))
+print(charts.figures(taught))
 """
 
 

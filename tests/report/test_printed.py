@@ -9,8 +9,8 @@ from torch.nn import functional as F
 
 from samebits.learning import scratch
 from samebits.learning.arithmetic import arithmetic
-from samebits.report import lessons, printed
-from samebits.report.printed import numbers
+from samebits.report.lessons import cross_entropy, eight_rows, printed
+from samebits.report.lessons.printed import numbers
 
 
 @pytest.fixture(params=["float32", "exact"])
@@ -147,7 +147,7 @@ def test_softmax_of_one_two_three(ops):
 
 
 def test_three_by_five(ops):
-    z, y = lessons.drawn()
+    z, y = cross_entropy.drawn()
     z = z.to(ops.dtype)
     assert y.tolist() == list(printed.THREE_BY_FIVE_LABELS)
     P, log_P = ([numbers(row) for row in table] for table in (printed.THREE_BY_FIVE, printed.THREE_BY_FIVE_LOG))
@@ -165,7 +165,7 @@ def test_three_by_five(ops):
 
 
 def test_eight_rows(ops):
-    costs = lessons.costs(ops)
+    costs = eight_rows.costs(ops)
     assert costs[:: printed.EVERY] == pytest.approx(
         numbers(printed.COSTS), abs=3e-7 if ops.dtype == torch.float32 else 2e-6
     )

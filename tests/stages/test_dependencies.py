@@ -89,7 +89,7 @@ def test_what_is_apart_exists():
         ("train-concise", "samebits/exact"),
         ("train-concise", "samebits/learning/float32.py"),  # imported by a string alone
         ("evaluate", "samebits/measures/metrics.py"),
-        ("report", "samebits/report/templates"),
+        ("report", "samebits/report"),
     ],
 )
 def test_a_dep_that_is_missing_is_noticed(stage, dep):

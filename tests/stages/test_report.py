@@ -14,7 +14,9 @@ from samebits.base.files import read_json, write_csv, write_json
 from samebits.base.params import RUNS, load
 from samebits.outcome.leftovers import prune
 from samebits.outcome.reader import read_dataset
-from samebits.report import charts, lesson_charts, notes, printed, tables
+from samebits.report import charts, notes, tables
+from samebits.report.lessons import charts as lesson_charts
+from samebits.report.lessons import printed
 from stages import report
 from tests.conftest import ROOT, run
 from tests.made.finished import CLASSES, LABELS, finish, predict, project

@@ -61,7 +61,7 @@ THREE_WAYS = Example("B", ((0.1, 0.0, 0.0, 1.0),), (3,), "0.7619", (("0.1898", "
 BY_LOGITS = "0.7618933412552511"
 BY_PROBABILITY = "0.7618543785697361"
 
-# Three rows of five logits, drawn by torch: see samebits.report.lessons.drawn.
+# Three rows of five logits, drawn by torch: see samebits.report.lessons.cross_entropy.drawn.
 THREE_BY_FIVE_LABELS = (4, 2, 3)
 THREE_BY_FIVE: tuple[Digits, ...] = (
     ("0.2128", "0.2974", "0.2574", "0.1173", "0.1150"),

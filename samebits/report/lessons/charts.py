@@ -5,9 +5,12 @@ import math
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from samebits.report import printed
 from samebits.report.charts import ACCENT, INK, styled, to_svg
-from samebits.report.lessons import MINUS, TRUE, Lessons, limits, mean_bits
+from samebits.report.lessons import printed
+from samebits.report.lessons.beside import MINUS
+from samebits.report.lessons.code import TRUE, mean_bits
+from samebits.report.lessons.learn import Lessons
+from samebits.report.lessons.overflow import limits
 
 WARNING = "#c05000"  # of the same darkness as ACCENT
 DESCRIPTIONS = {

@@ -28,7 +28,7 @@ def test_the_example_comes_out_as_written(name):
 @pytest.mark.parametrize("name", [name for name in OURS if not inspect.isclass(getattr(exact, name))])
 def test_every_argument_is_described(name):
     function = getattr(exact, name)
-    text = inspect.getdoc(function)
+    text = inspect.getdoc(function) or ""
     described = text.partition("Args:")[2]
     for argument in inspect.signature(function).parameters:
         assert f"\n    {argument}: " in described, f"exact.{name}: {argument}"

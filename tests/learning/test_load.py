@@ -8,7 +8,7 @@ from samebits.learning.concise import network
 from samebits.learning.description import Description, describe
 from samebits.learning.initial import first_layers
 from samebits.learning.load import load_models
-from samebits.learning.run import write_model
+from samebits.learning.save import write_model
 
 CPU = torch.device("cpu")
 

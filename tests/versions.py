@@ -41,7 +41,8 @@ class Row(NamedTuple):
 def oldest() -> dict[str, str]:
     """The oldest version of each package that pyproject.toml allows."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    allowed = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
+    extras = project["project"]["optional-dependencies"]["pipeline"]
+    allowed = [*project["project"]["dependencies"], *extras, *project["dependency-groups"]["dev"]]
     return dict(re.findall(r"^([\w-]+)>=([\d.]+)", "\n".join(allowed), re.MULTILINE))
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints
 
+from samebits.base import paths
 from samebits.base.errors import UserError
 from samebits.base.schema import Distinct, Strict, parse, read_yaml
 
@@ -69,6 +70,6 @@ class Params(Strict):
         return block
 
 
-def load(path: Path = Path("params.yaml")) -> Params:
+def load(path: Path = paths.PARAMS) -> Params:
     """Read and check params.yaml. Raises UserError naming each wrong key, its value and what is allowed."""
     return parse(read_yaml(path), Params, path)

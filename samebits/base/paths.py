@@ -21,6 +21,8 @@ REPORTS = Path("reports")
 LOGS = Path("logs")
 REFERENCE = Path("reference")
 
+SUMMARY, SPLIT = "summary.json", "{}.safetensors"  # in the folder of a dataset's splits
+
 
 def raw(dataset: str) -> Path:
     """Return the folder of the files as they were published."""
@@ -34,12 +36,12 @@ def processed(dataset: str) -> Path:
 
 def summary(dataset: str) -> Path:
     """Return what says what the splits are."""
-    return processed(dataset) / "summary.json"
+    return processed(dataset) / SUMMARY
 
 
 def split(dataset: str, name: str) -> Path:
     """Return the images and labels of `name`: train, validation or test."""
-    return processed(dataset) / f"{name}.safetensors"
+    return processed(dataset) / SPLIT.format(name)
 
 
 def model(dataset: str, run: str) -> Path:

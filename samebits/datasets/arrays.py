@@ -10,6 +10,7 @@ import torch
 from pydantic import Field
 from safetensors.torch import save as encode
 
+from samebits.base import paths
 from samebits.base.errors import UserError
 from samebits.base.files import read_json, whole, write_json
 from samebits.base.schema import Strict, parse
@@ -40,7 +41,7 @@ class Summary(Strict):
 
 def load_summary(folder: Path) -> Summary:
     """Read data/processed/DATASET/summary.json. Raises UserError if it is missing or of another form."""
-    path = folder / "summary.json"
+    path = folder / paths.SUMMARY
     try:
         return parse(read_json(path), Summary, path)
     except FileNotFoundError:
@@ -56,7 +57,7 @@ def save(folder: Path, dataset: str, title: str, classes: list[str], splits: dic
         for name in SPLITS:
             data = encode({"images": splits[name].images.contiguous(), "labels": splits[name].labels.contiguous()})
             digest.update(data)
-            renamed_at_the_end.enter_context(whole(folder / f"{name}.safetensors")).write_bytes(data)
+            renamed_at_the_end.enter_context(whole(folder / paths.SPLIT.format(name))).write_bytes(data)
         summary = Summary(
             dataset=dataset,
             title=title,
@@ -65,7 +66,7 @@ def save(folder: Path, dataset: str, title: str, classes: list[str], splits: dic
             digest=digest.hexdigest(),
             splits={name: summarise(splits[name], len(classes)) for name in SPLITS},
         )
-        write_json(folder / "summary.json", summary.model_dump())
+        write_json(folder / paths.SUMMARY, summary.model_dump())
     return summary
 
 

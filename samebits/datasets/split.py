@@ -8,6 +8,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from samebits.base import paths
 from samebits.base.errors import UserError
 
 
@@ -21,7 +22,7 @@ class Split:
 
 def load_split(folder: Path, name: str, device: torch.device | str = "cpu") -> Split:
     """Read split `name` from data/processed/DATASET onto `device`. Raises UserError if it is not to be read."""
-    path = folder / f"{name}.safetensors"
+    path = folder / paths.SPLIT.format(name)
     try:
         return Split(**load_file(path, device=str(device)))
     except FileNotFoundError:

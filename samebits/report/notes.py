@@ -2,6 +2,7 @@
 
 import statistics
 from dataclasses import dataclass
+from typing import Any
 
 from samebits.base.params import Training
 from samebits.outcome.finished import Dataset, Run
@@ -27,7 +28,7 @@ FIGURES: dict[tuple[str, str], dict[int, Printed]] = {
 }
 # The notes' own parameters, but for the seeds: they name none.
 _SOFTMAX = {"batch_size": 256, "lr": 0.1, "momentum": 0.0, "init_std": 0.01, "hidden": []}
-PARAMETERS = {
+PARAMETERS: dict[str, dict[str, Any]] = {
     "scratch": {"epochs": 20, **_SOFTMAX},
     "concise": {"epochs": 10, **_SOFTMAX},
     "mlp": {

@@ -9,6 +9,4 @@ from samebits.report.notes import PARAMETERS
 
 def training(run: str, seeds: Sequence[int], **changes: Any) -> Training:
     """The notes' own parameters of a run, some of them perhaps changed."""
-    block = PARAMETERS[run]
-    assert isinstance(block, dict)
-    return Training(seeds=list(seeds), **(block | changes))
+    return Training(seeds=list(seeds), **(PARAMETERS[run] | changes))

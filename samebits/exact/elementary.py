@@ -82,7 +82,7 @@ def exp2(t: Array) -> Array:
 
 
 @numpy_if_small
-def numerators(d: Array) -> Array:
+def softmax_numerators(d: Array) -> Array:
     """Integers round(2^40 e^d) of d <= 0, from 0 to 2^40: softmax's numerators, whose sum is exact.
 
     t = d * log2(e) clamped at -64; n = round(t), f = t - n; e = round(2^f * 2^(n + 40)).

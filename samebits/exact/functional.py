@@ -21,7 +21,7 @@ LN2 = float.fromhex("0x1.62e42fefa39efp-1")
 
 
 @lru_cache(256)
-def number(value: float, device: torch.device) -> Tensor:
+def divisor(value: float, device: torch.device) -> Tensor:
     """A divisor: a float64 tensor, since a GPU divides by a Python number through its rounded reciprocal."""
     return torch.tensor(value, dtype=torch.float64, device=device)
 
@@ -42,10 +42,10 @@ def divide(x: Tensor, n: float) -> Tensor:
         >>> exact.divide(torch.tensor([1.0, 2.0], dtype=exact.dtype), 3).tolist()
         [0.3333333333333333, 0.6666666666666666]
     """
-    return x / number(float(n), x.device)
+    return x / divisor(float(n), x.device)
 
 
-def refuse_second_derivative() -> None:
+def refuse_double_backward() -> None:
     """Refuse create_graph=True: the roundings have no second derivative (and a check by torch costs 10 us)."""
     if torch.is_grad_enabled():
         raise Refused("exact gradients have no gradient of their own: create_graph is not supported")
@@ -102,7 +102,7 @@ class _Matmul(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:
-        refuse_second_derivative()
+        refuse_double_backward()
         a, b = ctx.saved_tensors
         if (ctx.needs_input_grad[0] and a.ndim < g.ndim) or (ctx.needs_input_grad[1] and b.ndim < g.ndim):
             raise Refused("a gradient for a matrix shared by a batch is not defined: expand it first")
@@ -169,7 +169,7 @@ class _Sum(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None, None, None]:
-        refuse_second_derivative()
+        refuse_double_backward()
         return g.unsqueeze(ctx.dim).expand(ctx.shape), None, None, None
 
 
@@ -182,7 +182,7 @@ class _Exp2(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Tensor:
-        refuse_second_derivative()
+        refuse_double_backward()
         (y,) = ctx.saved_tensors
         return cast(Tensor, g * (y * LN2))
 
@@ -195,7 +195,7 @@ class _Log(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Tensor:
-        refuse_second_derivative()
+        refuse_double_backward()
         (x,) = ctx.saved_tensors
         return cast(Tensor, g / x)
 
@@ -223,7 +223,7 @@ def exp(d: Tensor) -> Tensor:
         d: float64 of any shape, at most 0: take the row's maximum off first.
 
     Returns:
-        float64 like d, without a gradient.
+        float64 like d. No gradient passes through.
 
     Raises:
         Refused: for a d above 0, on a CPU.
@@ -234,7 +234,7 @@ def exp(d: Tensor) -> Tensor:
     """
     if d.device.type == "cpu" and bool((d > 0).any()):
         raise Refused("exp takes numbers up to 0: subtract the row's maximum first")
-    return elementary.numerators(d).mul_(2.0**-40)
+    return elementary.softmax_numerators(d).mul_(2.0**-40)
 
 
 def log(x: Tensor) -> Tensor:
@@ -260,7 +260,7 @@ def softmax_terms(z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     if z.shape[-1] > CLASSES:
         raise Refused(f"{z.shape[-1]} classes: 40 bits and their sum exceed 53; at most {CLASSES}")
     d = z - z.amax(-1, keepdim=True)
-    e = elementary.numerators(d)
+    e = elementary.softmax_numerators(d)
     s = e.sum(-1, keepdim=True)
     if z.device.type != "cpu":
         return d, e, s + d.amin(-1, keepdim=True) * 0.0  # an infinity becomes a NaN
@@ -305,7 +305,7 @@ class _Softmax(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Tensor:
-        refuse_second_derivative()
+        refuse_double_backward()
         (p,) = ctx.saved_tensors
         return cast(Tensor, p * (g - total(g * p, -1).unsqueeze(-1)))
 
@@ -338,7 +338,7 @@ class _LogSoftmax(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Tensor:
-        refuse_second_derivative()
+        refuse_double_backward()
         (p,) = ctx.saved_tensors
         return cast(Tensor, g - p * total(g, -1).unsqueeze(-1))
 
@@ -384,14 +384,14 @@ class _CrossEntropy(torch.autograd.Function):
         if reduction == "none":
             return losses
         result = total(losses, -1)
-        return result if reduction == "sum" else result / number(labels.shape[-1], z.device)
+        return result if reduction == "sum" else result / divisor(labels.shape[-1], z.device)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None, None]:
-        refuse_second_derivative()
+        refuse_double_backward()
         (gap,) = ctx.saved_tensors
         if ctx.reduction == "mean":
-            gap = gap / number(gap.shape[-2], gap.device)
+            gap = gap / divisor(gap.shape[-2], gap.device)
         return gap * (g.unsqueeze(-1) if ctx.reduction == "none" else g[..., None, None]), None, None
 
 
@@ -432,7 +432,7 @@ class _Linear(torch.autograd.Function):
         w_top = peaks(weight, 2)
         z = product(x, weight.mT, x_top, w_top, names=("the input", "the weight"))
         if not x.is_floating_point() and levels != 1:
-            z.div_(number(levels, z.device))
+            z.div_(divisor(levels, z.device))
         if bias is not None:
             z.add_(bias.unsqueeze(-2))
         ctx.save_for_backward(x, weight)
@@ -441,7 +441,7 @@ class _Linear(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
-        refuse_second_derivative()
+        refuse_double_backward()
         x, weight = ctx.saved_tensors
         top = peaks(g, 2)
         dx = dw = db = None
@@ -452,7 +452,7 @@ class _Linear(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             x_top = None if ctx.x_top is None else ctx.x_top.amax(-2, keepdim=True)
             if not x.is_floating_point() and ctx.levels != 1:
-                g = g / number(ctx.levels, g.device)
+                g = g / divisor(ctx.levels, g.device)
                 top = peaks(g, 2)
             dw = product(g.mT, x, top, x_top, names=("the gradient", "the input"))
         return dx, dw, db, None

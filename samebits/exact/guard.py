@@ -21,7 +21,15 @@ class Refused(ValueError):  # noqa: N818
 
 
 class NonFinite(ArithmeticError):  # noqa: N818
-    """A NaN or an infinity; `what` is the tensor, `place` the layer, epoch, step ... that callers add.
+    """A NaN or an infinity.
+
+    Args:
+        what: the tensor's name.
+        place: the layer, epoch, step ... as far as known; `at` adds to it.
+
+    Attributes:
+        what: as given.
+        place: all that was given, by name.
 
     Example:
         >>> exact.finite(torch.tensor([0.0, torch.nan]), "the loss", epoch=3)

@@ -18,7 +18,7 @@ def digest(tensors: Mapping[str, Tensor]) -> str:
     Bytes are little-endian in row-major order; a -0.0 counts as 0.0.
 
     Args:
-        tensors: tensors by name, of any type, shape and device; a model's state_dict().
+        tensors: tensors by name, of any real type, shape and device; a model's state_dict().
 
     Returns:
         64 hexadecimal digits, the same on every machine for the same values.

@@ -72,12 +72,12 @@ def require_device(device: torch.device | str) -> None:
     if where.type == "mps":
         raise Refused("device mps has no float64, and exact arithmetic is float64; use cpu or cuda")
     if where.type == "cuda":
-        plain_products()
-    modes(1)
-    operations(where)
+        require_plain_products()
+    require_modes(1)
+    require_operations(where)
 
 
-def modes(rows: int) -> None:
+def require_modes(rows: int) -> None:
     """Refuse a rounding mode other than to nearest, and flushed denormals, in the threads that share so many rows."""
     (a, b, true), (x, y, small) = SUMS, PRODUCTS
     for library, added, multiplied in (
@@ -97,11 +97,11 @@ def modes(rows: int) -> None:
 
 
 @cache
-def operations(device: torch.device) -> None:
+def require_operations(device: torch.device) -> None:
     """Refuse modes that differ in other threads; a division on this device or a root, the one that is used, that differ
     from Python's own.
     """
-    modes(SHARED // 2 * torch.get_num_threads())
+    require_modes(SHARED // 2 * torch.get_num_threads())
     x = torch.from_numpy(random.draws(2 * TRIED, 0, "machine").astype(np.float64))
     a, b = x[:TRIED], x[TRIED:]
     if (a.to(device) / b.to(device)).tolist() != [p / q for p, q in zip(a.tolist(), b.tolist(), strict=True)]:
@@ -110,7 +110,7 @@ def operations(device: torch.device) -> None:
         raise Refused("the square root is not correctly rounded: use another version of numpy")
 
 
-def plain_products() -> None:
+def require_plain_products() -> None:
     """See to it that products on a GPU are what they are called.
 
     Those of float64, today's, must not be put together from smaller ones by cuBLAS. Those of small integers in float32,

@@ -59,14 +59,36 @@ class Linear(nn.Module):
 
     @torch.no_grad()
     def normal_(self, std: float, mean_bias: float = 0.0) -> "Linear":
-        """Restart: weight normal with mean 0 and this deviation, bias constant. Returns the layer."""
+        """Start anew: a normal weight with mean 0, as `normal` draws it under "TAG.weight", and a constant bias.
+
+        Args:
+            std: the weight's standard deviation.
+            mean_bias: every entry of the bias.
+
+        Returns:
+            The layer itself.
+
+        Example:
+            >>> exact.Linear(2, 1, seed=0, tag="output").normal_(0.01).bias.tolist()
+            [0.0]
+        """
         self.weight.copy_(normal(self.weight.shape, std, self.seed, f"{self.tag}.weight"))
         if self.bias is not None:
             self.bias.fill_(mean_bias)
         return self
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map [..., in] to [..., out]."""
+        """`linear` of x and the layer's own weight and bias.
+
+        Args:
+            x: [..., in], float64 or 8-bit integers, which stand for x / levels.
+
+        Returns:
+            float64 [..., out].
+
+        Raises:
+            As `matmul` does; a NonFinite names the layer by its tag.
+        """
         try:
             return F.linear(x, self.weight, self.bias, self.levels)
         except NonFinite as error:
@@ -74,7 +96,15 @@ class Linear(nn.Module):
             raise
 
     def extra_repr(self) -> str:
-        """Sizes, as in torch."""
+        """Sizes and tag, as torch shows a layer's.
+
+        Returns:
+            What stands between the brackets.
+
+        Example:
+            >>> exact.Linear(2, 1, tag="output")
+            Linear(2, 1, bias=True, tag='output')
+        """
         return f"{self.in_features}, {self.out_features}, bias={self.bias is not None}, tag={self.tag!r}"
 
 
@@ -94,5 +124,16 @@ class CrossEntropyLoss(nn.Module):
         self.reduction: Reduction = reduction
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Loss of logits [..., n, classes] and integer labels [..., n]."""
+        """The loss.
+
+        Args:
+            logits: float64 [..., n, classes].
+            labels: integers [..., n].
+
+        Returns:
+            float64 [...], or [..., n] for "none".
+
+        Raises:
+            As `cross_entropy` does.
+        """
         return F.cross_entropy(logits, labels, self.reduction)

@@ -42,13 +42,13 @@ class SGD:
         self.scratch = torch.empty(0)
 
     def zero_grad(self) -> None:
-        """Forget the gradients."""
+        """Forget the gradients: each becomes None."""
         for w in self.params:
             w.grad = None
 
     @torch.no_grad()
     def step(self) -> None:
-        """Update every parameter that has a gradient."""
+        """Update every parameter that has a gradient, in place."""
         for i, w in enumerate(self.params):
             g = w.grad
             if g is None:
@@ -67,10 +67,26 @@ class SGD:
         return self.scratch[: w.numel()].view(w.shape)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The velocities, by the number of their parameter."""
+        """The velocities, for `load_state_dict`.
+
+        Returns:
+            Those there are, by the number of their parameter: "0", "1" ...
+
+        Example:
+            >>> w = torch.nn.Parameter(torch.tensor([1.0], dtype=exact.dtype))
+            >>> w.grad = torch.tensor([0.25], dtype=exact.dtype)
+            >>> optimizer = exact.SGD([w], lr=1.0, momentum=0.5)
+            >>> optimizer.step()
+            >>> optimizer.state_dict()["0"].tolist()
+            [0.25]
+        """
         return {str(i): v for i, v in enumerate(self.velocity) if v is not None}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take velocities from `state_dict`."""
+        """Go on with copies of the velocities of another optimizer of the same parameters.
+
+        Args:
+            state: from its `state_dict`.
+        """
         places = [state.get(str(i)) for i in range(len(self.params))]
         self.velocity = [v if v is None else v.clone().to(w.device) for v, w in zip(places, self.params, strict=True)]

@@ -50,9 +50,9 @@ def product(
         return torch.zeros(*batch, a.shape[-2], b.shape[-1], dtype=torch.float64)
     a, b = entries(a, batch), entries(b, batch)
     left, right = (entries(grid, batch) if isinstance(grid, Tensor) else grid for grid in grids)
-    if a.dtype == torch.uint8 and b.shape[-1] <= THIN and right is not None and digits(bits[1]) and trusted():
+    if a.dtype == torch.uint8 and b.shape[-1] <= THIN and right is not None and digits(bits[1]) and int8_is_exact():
         out = bytewise(b.mT, a.mT, bits[1], right.mT if isinstance(right, Tensor) else right).mT
-    elif b.dtype == torch.uint8 and a.shape[-2] <= THIN and left is not None and digits(bits[0]) and trusted():
+    elif b.dtype == torch.uint8 and a.shape[-2] <= THIN and left is not None and digits(bits[0]) and int8_is_exact():
         out = bytewise(a, b, bits[0], left)
     else:
         out = plain(a, b, left, right)
@@ -171,7 +171,7 @@ def int8(left: Tensor, right: Tensor, out: Tensor) -> Tensor:
 
 
 @cache
-def trusted() -> bool:
+def int8_is_exact() -> bool:
     """Whether int8 products exist and are exact here: without VNNI, oneDNN's saturate 16-bit partial sums.
 
     Large entries, in a long shape and in short ones, with the right operand in either layout.
@@ -181,7 +181,7 @@ def trusted() -> bool:
     shapes = [(64, 64, 64), *((m, k, n) for m in (1, 3) for k in (1, 2, 17) for n in (1, 2, 17))]
     try:
         return all(
-            multiplied(x[: m * k].view(m, k), right)
+            int8_multiplies(x[: m * k].view(m, k), right)
             for m, k, n in shapes
             for x in (low, mixed, ~low)
             for y in (low, mixed, ~low)
@@ -191,7 +191,7 @@ def trusted() -> bool:
         return False
 
 
-def multiplied(x: Tensor, y: Tensor) -> bool:
+def int8_multiplies(x: Tensor, y: Tensor) -> bool:
     """Whether `int8` writes x @ y over what was there before: at that place a result that is not written shows."""
     junk = torch.full((x.shape[0], y.shape[1]), 0x5A5A5A5A, dtype=torch.int32)
     return torch.equal(int8(x, y, junk), (x.double() @ y.double()).int())

@@ -69,8 +69,8 @@ KERNELS = {
     "any", "all", "argmax", "equal", "mm", "bmm", "_int_mm", "view", "_unsafe_view", "_reshape_alias", "reshape",
     "expand", "unsqueeze", "squeeze", "permute", "transpose", "t", "unbind", "split", "slice", "select", "alias",
     "clone", "copy_", "fill_", "gather", "scatter_", "index", "index_select", "detach", "lift_fresh", "empty",
-    "empty_like", "new_zeros", "full", "full_like", "zeros", "zeros_like", "ones_like", "arange", "scalar_tensor",
-    "stack", "cat", "one_hot", "_local_scalar_dense", "isfinite",
+    "empty_like", "new_zeros", "new_empty_strided", "full", "full_like", "zeros", "zeros_like", "ones_like", "arange",
+    "scalar_tensor", "stack", "cat", "one_hot", "_local_scalar_dense", "isfinite",
 }  # fmt: skip
 
 NAMES = OPERATIONS | DESCRIPTIONS | PYTHON

@@ -366,7 +366,7 @@ def test_products_in_every_layout_over_junk(name, device):
 
 def test_int8_products_in_every_layout_over_junk():
     """On a CPU, of something, the left operand by rows: that is all that they are used for."""
-    trusted_or_skip()
+    exact_or_skip()
     for m, k, n in [shape for shape in SHAPES if 0 not in shape]:
         a, b = whole_numbers(m, k, 128, torch.int8, "a"), whole_numbers(k, n, 128, torch.int8, "b")
         true = multiplied(a, b).int()
@@ -376,7 +376,7 @@ def test_int8_products_in_every_layout_over_junk():
 
 
 def test_int8_products_of_the_largest_numbers():
-    trusted_or_skip()
+    exact_or_skip()
     for k in (1, 2, 784, 60_000):
         for a, b in every((-128, 127), repeat=2):
             x, y = torch.full((3, k), a, dtype=torch.int8), torch.full((k, 2), b, dtype=torch.int8)
@@ -395,9 +395,9 @@ def whole_numbers(rows: int, columns: int, top: int, dtype: torch.dtype, tag: st
     return (torch.from_numpy(bits(rows * columns, tag)) % (2 * top) - top).view(rows, columns).to(dtype)
 
 
-def trusted_or_skip() -> None:
+def exact_or_skip() -> None:
     """Where int8 products are not exact they are not used."""
-    if not product.trusted():
+    if not product.int8_is_exact():
         pytest.skip("int8 products are not exact on this processor, and not used")
 
 

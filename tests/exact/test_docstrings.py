@@ -7,28 +7,50 @@ import pytest
 import torch
 
 from samebits import exact
+from tests.conftest import ROOT
 
 OURS = [name for name in exact.__all__ if getattr(getattr(exact, name), "__module__", "").startswith("samebits.exact")]
+CLASSES = [name for name in OURS if inspect.isclass(getattr(exact, name))]
+METHODS = {
+    f"{name}.{key}": method
+    for name in CLASSES
+    for key, method in vars(getattr(exact, name)).items()
+    if inspect.isfunction(method) and not key.startswith("_")
+}
+DESCRIBED = {name: getattr(exact, name) for name in OURS} | METHODS
 FINDER = doctest.DocTestFinder(recurse=False)
+
+
+def example(name):
+    """Return the examples of a name; each is found by itself, for the finder passes over methods that are wrapped."""
+    [test] = FINDER.find(DESCRIBED[name], name, globs={"exact": exact, "torch": torch})
+    return test
 
 
 def test_all_but_torchs_own_are_ours():
     assert set(exact.__all__) - set(OURS) == {"ReLU", "dtype"}
+    assert "Linear.normal_" in METHODS
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", DESCRIBED)
 def test_the_example_comes_out_as_written(name):
-    [test] = FINDER.find(getattr(exact, name), name, globs={"exact": exact, "torch": torch})
-    assert test.examples, f"exact.{name} has no example"
+    test = example(name)
+    assert test.examples or name in METHODS, f"exact.{name} has no example"
     said: list[str] = []
     failed, _ = doctest.DocTestRunner().run(test, out=said.append)
     assert not failed, "".join(said)
 
 
-@pytest.mark.parametrize("name", [name for name in OURS if not inspect.isclass(getattr(exact, name))])
+def test_no_example_is_left_out():
+    sources = (file.read_text() for file in (ROOT / "samebits/exact").glob("*.py"))
+    written = sum(line.strip().startswith(">>> ") for source in sources for line in source.splitlines())
+    assert written == sum(len(example(name).examples) for name in DESCRIBED)
+
+
+@pytest.mark.parametrize("name", DESCRIBED)
 def test_every_argument_is_described(name):
-    function = getattr(exact, name)
-    text = inspect.getdoc(function) or ""
-    described = text.partition("Args:")[2]
-    for argument in inspect.signature(function).parameters:
-        assert f"\n    {argument}: " in described, f"exact.{name}: {argument}"
+    thing = DESCRIBED[name]
+    described = (inspect.getdoc(thing) or "").partition("Args:")[2]
+    function = vars(thing).get("__init__") if inspect.isclass(thing) else thing
+    for argument in inspect.signature(function).parameters if function else ():
+        assert argument == "self" or f"\n    {argument}: " in described, f"exact.{name}: {argument}"

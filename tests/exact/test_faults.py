@@ -145,16 +145,16 @@ def unwritten(a: Tensor, b: Tensor, out: Tensor) -> Tensor:
 
 @pytest.fixture
 def forgetful() -> Iterator[None]:
-    """`trusted` looks anew, now and afterwards."""
-    product.trusted.cache_clear()
+    """`int8_is_exact` looks anew, now and afterwards."""
+    product.int8_is_exact.cache_clear()
     yield
-    product.trusted.cache_clear()
+    product.int8_is_exact.cache_clear()
 
 
 @pytest.mark.usefixtures("forgetful")
 def test_saturating_int8_products_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "_int_mm", saturating)
-    assert not product.trusted()
+    assert not product.int8_is_exact()
     test_product.check_worst(512, "ir")  # and the float64 product takes over
 
 
@@ -170,9 +170,9 @@ def one_term() -> None:
 @pytest.mark.usefixtures("forgetful")
 def test_an_int8_product_that_is_not_written_is_never_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "_int_mm", unwritten)
-    assert product.trusted()
+    assert product.int8_is_exact()
     one_term()
     monkeypatch.setattr(product, "int8", unwritten)  # as if nobody had known of it
-    product.trusted.cache_clear()
-    assert not product.trusted()
+    product.int8_is_exact.cache_clear()
+    assert not product.int8_is_exact()
     one_term()

@@ -24,14 +24,14 @@ ROUNDING = {  # of <fenv.h>
 @pytest.fixture(autouse=True)
 def tried_anew() -> Iterator[None]:
     """What is tried once is tried again."""
-    machine.operations.cache_clear()
+    machine.require_operations.cache_clear()
     yield
-    machine.operations.cache_clear()
+    machine.require_operations.cache_clear()
 
 
 def test_nothing_is_refused_here() -> None:
     for _ in threads():
-        machine.operations.cache_clear()
+        machine.require_operations.cache_clear()
         exact.require_sizes(1, (10,))
         exact.require_device("cpu")
 
@@ -71,7 +71,7 @@ torch.ones(2**18).mul(2.0)  # another thread begins, and has the mode of the one
 torch.set_flush_denormal(False)
 from samebits import exact
 from samebits.exact import machine
-machine.modes(1)  # this thread is well
+machine.require_modes(1)  # this thread is well
 try:
     exact.require_sizes(1, (10,))
 except exact.Refused as error:
@@ -131,14 +131,14 @@ def test_cublas_may_not_emulate_float64(monkeypatch: pytest.MonkeyPatch) -> None
         exact.require_sizes(1, (10,), device="cuda:0")
     exact.require_sizes(1, (10,))  # a CPU has no cuBLAS
     monkeypatch.setenv("CUBLAS_EMULATE_DOUBLE_PRECISION", "0")
-    machine.plain_products()
+    machine.require_plain_products()
 
 
 def test_reduced_precision_is_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
     matmul = torch.backends.cuda.matmul
     torch.set_float32_matmul_precision("medium")
     matmul.allow_fp16_reduced_precision_reduction = matmul.allow_bf16_reduced_precision_reduction = True
-    machine.plain_products()
+    machine.require_plain_products()
     assert torch.get_float32_matmul_precision() == "highest"
     assert not matmul.allow_tf32
     assert not matmul.allow_fp16_reduced_precision_reduction
@@ -147,7 +147,7 @@ def test_reduced_precision_is_switched_off(monkeypatch: pytest.MonkeyPatch) -> N
     torch._C._set_float32_matmul_precision("high")
     try:
         with pytest.raises(exact.Refused, match="rounded to TF32"):
-            machine.plain_products()
+            machine.require_plain_products()
     finally:
         torch._C._set_float32_matmul_precision("highest")
 

@@ -115,13 +115,14 @@ def use() -> None:
     """What the package offers, small and large, on every route."""
     x, long = exact.normal((4, 5), 1.0, 0, "x"), exact.uniform((300, 200), 0, "y", 1)
     extreme = exact.normal((5, 3), 1.0, 0, "z") * 1e-300
-    for f in (exact.softmax, exact.log_softmax, exact.exp2, exact.sum):
-        f(x), f(long)
-    exact.log(x * x), exact.log(long * long), exact.exp(long - 1.0), exact.digest({"x": x})
+    for f in (exact.softmax, exact.log_softmax, exact.exp2, exact.sum, lambda x: exact.log(x * x)):
+        for each in (x, long):
+            f(each.clone().requires_grad_()).sum().backward()
+    exact.exp(long - 1.0), exact.digest({"x": x})
     exact.matmul(x, extreme), exact.matmul(x[None], extreme[None])
     exact.require_sizes(3, (3, 4))
     exact.permutation(9, 0, "p")
-    product.trusted.__wrapped__()
+    product.int8_is_exact.__wrapped__()
     weight = x.clone().requires_grad_()
     exact.cross_entropy(exact.matmul(x.mT, weight), torch.arange(5), "none").sum().backward()
     exact.SGD([weight], 0.1, 0.9, 0.1).step()

@@ -8,9 +8,7 @@ from torch import nn, tensor
 from samebits.learning.arithmetic import Arithmetic
 from samebits.learning.concise import Concise, network
 from samebits.report.lessons import printed
-from samebits.report.lessons.beside import (
-    OPS,
-)
+from samebits.report.lessons.beside import OPS
 
 
 @functools.cache

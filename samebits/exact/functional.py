@@ -38,11 +38,21 @@ def divide(x: Tensor, n: float) -> Tensor:
     Returns:
         float64 like x. Gradient: g / n.
 
+    Raises:
+        TypeError: for another type.
+
     Example:
         >>> exact.divide(torch.tensor([1.0, 2.0], dtype=exact.dtype), 3).tolist()
         [0.3333333333333333, 0.6666666666666666]
     """
-    return x / divisor(float(n), x.device)
+    return require_float64(x, "the dividend") / divisor(float(n), x.device)
+
+
+def require_float64(x: Tensor, what: str) -> Tensor:
+    """Return x. Raises TypeError for another type: float32 would be rounded to before anything could be exact."""
+    if x.dtype != torch.float64:
+        raise TypeError(f"{what} is {x.dtype}: exact arithmetic takes float64")
+    return x
 
 
 def refuse_double_backward() -> None:
@@ -209,11 +219,14 @@ def exp2(t: Tensor) -> Tensor:
     Returns:
         float64 like t. Gradient: g * (2^t * ln 2).
 
+    Raises:
+        TypeError: for another type.
+
     Example:
         >>> exact.exp2(torch.tensor([-1.0, 0.5], dtype=exact.dtype)).tolist()
         [0.5, 1.4142135623714829]
     """
-    return cast(Tensor, _Exp2.apply(t))
+    return cast(Tensor, _Exp2.apply(require_float64(t, "the exponent")))
 
 
 def exp(d: Tensor) -> Tensor:
@@ -226,12 +239,14 @@ def exp(d: Tensor) -> Tensor:
         float64 like d. No gradient passes through.
 
     Raises:
+        TypeError: for another type.
         Refused: for a d above 0, on a CPU.
 
     Example:
         >>> exact.exp(torch.tensor([0.0, -1.0], dtype=exact.dtype)).tolist()
         [1.0, 0.3678794411707713]
     """
+    d = require_float64(d, "the exponent").detach()
     if d.device.type == "cpu" and bool((d > 0).any()):
         raise Refused("exp takes numbers up to 0: subtract the row's maximum first")
     return elementary.softmax_numerators(d).mul_(2.0**-40)
@@ -246,17 +261,19 @@ def log(x: Tensor) -> Tensor:
     Returns:
         float64 like x. Gradient: g / x.
 
+    Raises:
+        TypeError: for another type.
+
     Example:
         >>> exact.log(torch.tensor([1.0, 2.0, 0.0], dtype=exact.dtype)).tolist()
         [0.0, 0.6931471805599453, -inf]
     """
-    return cast(Tensor, _Log.apply(x))
+    return cast(Tensor, _Log.apply(require_float64(x, "the number")))
 
 
 def softmax_terms(z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """(d, e, s) of logits z [..., classes]: d = z - rowmax, e = round(2^40 exp d), s = sum e, an integer."""
-    if z.dtype != torch.float64:
-        raise TypeError(f"logits are {z.dtype}: exact arithmetic takes float64")
+    require_float64(z, "a tensor of logits")
     if z.shape[-1] > CLASSES:
         raise Refused(f"{z.shape[-1]} classes: 40 bits and their sum exceed 53; at most {CLASSES}")
     d = z - z.amax(-1, keepdim=True)
@@ -359,13 +376,15 @@ def cross_entropy(logits: Tensor, labels: Tensor, reduction: Reduction = "mean")
         mean, then times the upstream gradient.
 
     Raises:
-        As `softmax` does; ValueError for labels that are no integers, or of another shape.
+        As `softmax` does; ValueError for labels that are no integers or of another shape, and for another reduction.
 
     Example:
         >>> logits = torch.tensor([[0.0, 0.0], [0.0, 0.0]], dtype=exact.dtype)
         >>> exact.cross_entropy(logits, torch.tensor([0, 1])).item()
         0.6931471805599454
     """
+    if reduction not in ("mean", "sum", "none"):
+        raise ValueError(f"reduction is {reduction!r}, but it must be mean, sum or none")
     return cast(Tensor, _CrossEntropy.apply(logits, labels, reduction))
 
 

@@ -25,6 +25,7 @@ def digest(tensors: Mapping[str, Tensor]) -> str:
 
     Raises:
         NonFinite: naming the tensor that holds a NaN or an infinity.
+        TypeError: naming the tensor that is complex.
 
     Example:
         >>> exact.digest({"weight": torch.zeros(2), "bias": -torch.zeros(1)})[:16]
@@ -33,6 +34,8 @@ def digest(tensors: Mapping[str, Tensor]) -> str:
     sha = hashlib.sha256()
     for name in sorted(tensors):
         x = finite(tensors[name].detach().cpu(), f"tensor {name!r}")
+        if x.is_complex():
+            raise TypeError(f"tensor {name!r} is {x.dtype}: a digest is of real numbers")
         if x.is_floating_point():
             x = x + 0.0
         sha.update(json.dumps([name, str(x.dtype).removeprefix("torch."), list(x.shape)]).encode() + b"\n")

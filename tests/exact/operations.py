@@ -55,7 +55,7 @@ DESCRIPTIONS = {
     "torch.nn.Sequential",
     "numpy.float64", "numpy.int64", "numpy.uint64", "numpy.typing.NDArray", "numpy.errstate",
     ".shape", ".device", ".dtype", ".ndim", ".numel", ".size", ".stride", ".type", ".is_floating_point",
-    ".element_size", ".newbyteorder", ".grad", ".__init__",
+    ".is_complex", ".element_size", ".newbyteorder", ".grad", ".__init__",
 }  # fmt: skip
 # Attributes of Python's own values, which tensors or arrays have under the same names.
 PYTHON = {".name", ".index", ".values", ".partition", ".round"}

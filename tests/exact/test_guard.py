@@ -81,6 +81,31 @@ def test_other_types_are_refused() -> None:
         exact.cross_entropy(x.double(), torch.tensor([0]))
 
 
+@pytest.mark.parametrize("function", [exact.exp, exact.exp2, exact.log, exact.softmax, exact.log_softmax,
+                                      lambda x: exact.sum(x, 0), lambda x: exact.divide(x, 3)])  # fmt: skip
+@pytest.mark.parametrize("count", [3, 2**16])
+def test_float32_is_refused_by_every_function(function, count: int) -> None:
+    with pytest.raises(TypeError, match=r"float32"):
+        function(-torch.ones(1, count, dtype=torch.float32).mT)
+
+
+@pytest.mark.parametrize("count", [3, 2**16])
+def test_the_numerators_have_no_gradient(count: int) -> None:
+    d = torch.zeros(count, dtype=torch.float64, requires_grad=True)
+    assert not exact.exp(d).requires_grad
+
+
+def test_an_unknown_reduction_is_refused() -> None:
+    logits, labels = torch.zeros(2, 3, dtype=torch.float64), torch.tensor([0, 1])
+    with pytest.raises(ValueError, match=r"^reduction is 'avg', but it must be mean, sum or none$"):
+        exact.cross_entropy(logits, labels, "avg")  # type: ignore[arg-type]
+
+
+def test_complex_numbers_have_no_digest() -> None:
+    with pytest.raises(TypeError, match=r"^tensor 'w' is torch.complex128: a digest is of real numbers$"):
+        exact.digest({"w": torch.zeros(2, dtype=torch.complex128)})
+
+
 def test_a_maximum_that_is_not_one_is_refused() -> None:
     x = torch.ones(2, 2, dtype=F64)
     with pytest.raises(exact.Refused, match="a_peak"):

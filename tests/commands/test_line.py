@@ -83,7 +83,7 @@ def test_the_shell_completes_commands_and_their_options():
 
 
 def test_make_lists_what_it_does():
-    said = run("make", "help", cwd=ROOT).stdout.splitlines()
+    said = run("make", "--no-print-directory", "help", cwd=ROOT, MAKEFLAGS="").stdout.splitlines()
     assert max(map(len, said)) <= 80
     listed = {row.split()[1] for row in said}
     phony = next(row for row in Path(ROOT, "Makefile").read_text().splitlines() if row.startswith(".PHONY"))

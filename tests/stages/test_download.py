@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from samebits.base import paths
 from samebits.base.errors import UserError
 from samebits.datasets import transfer
 from samebits.datasets.bundled import encode_idx
@@ -456,7 +457,7 @@ def test_the_true_files_are_those_of_the_catalog(tmp_path, monkeypatch, capfd, d
     mirror = os.environ["DATASET_MIRROR"]
     monkeypatch.setenv("DATASET_MIRROR", mirror if "://" in mirror else str(Path(mirror).resolve()))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(download, "CATALOG", ROOT / "data/catalog.yaml")
+    monkeypatch.setattr(paths, "CATALOG", ROOT / "data/catalog.yaml")
     download.main(dataset)
     assert sorted(path.name for path in Path("data/raw", dataset).iterdir()) == sorted(NAMES)
     assert capfd.readouterr().out.count("from DATASET_MIRROR") == 4

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from samebits.base.command_line import Datasets, Repro
+from samebits.base.command_line import Datasets, Repro, note
 from samebits.base.errors import UserError
 from samebits.base.files import write_text
 from samebits.base.params import load
@@ -40,5 +40,8 @@ def main(
     print(render.terminal(result))
     for refusal in result.refusals:
         print(f"error: {refusal}", file=sys.stderr)
+    if result.refusals and not repro and (unnamed := set(asked) - set(load().datasets)):
+        names = " ".join(sorted(unnamed))
+        note(f"params.yaml does not name {names}: `samebits gate {names} --repro` runs it in a copy of the project")
     if not result.passes:
         raise typer.Exit(1)

@@ -169,6 +169,16 @@ def test_every_reason_not_to_compare_is_given_with_both_values(made_up, capsys):
     assert out == "gate: FAILED: not comparable, for 12 reasons\n"
 
 
+def test_outputs_that_params_does_not_name_are_run_by_another_option(made_up, capsys):
+    set_param("datasets: [digits, mnist]", "datasets: [digits]")
+    shutil.rmtree(made_up / "models/mnist")
+    assert not gated("mnist")
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said == (
+        "note: params.yaml does not name mnist: `samebits gate mnist --repro` runs it in a copy of the project"
+    )
+
+
 def test_one_seed_is_identical_or_undecided(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(project(tmp_path, "digits", seeds=(0,)))
     reference.main()

@@ -1,12 +1,12 @@
 """What a step of the network costs on an idle machine and beside other work, by how long waiting threads spin.
 
-OpenMP's threads spin while they wait for each other, and where another program has their core they wait long. The
-setting is read when the library is loaded, so each measurement is a process of its own; the ways take turns, idle and
-then with a busy loop on each core, and each round gives one ratio.
+OpenMP's threads spin while they wait for each other, and where another program has their core they wait long. Exact
+training has no such threads, one for each seed in their place; float32 has. The setting is read when the library is
+loaded, so each measurement is a process of its own; the ways take turns, idle and then with a busy loop on each core,
+and each round gives one ratio.
 """
 
 import json
-import math
 import os
 import statistics
 import subprocess
@@ -18,12 +18,18 @@ from contextlib import contextmanager
 import torch
 from tqdm import tqdm
 
+from samebits import exact
 from samebits.base.params import load
-from samebits.learning.arithmetic import arithmetic
-from samebits.learning.concise import Concise, network
+from samebits.learning.arithmetic import Name, arithmetic
+from samebits.learning.concise import network
+from samebits.learning.fused import quickest
 from samebits.learning.initial import first_layers
 
-ROUNDS, STEPS, SEEDS = 5, 30, (1, 3)
+ROUNDS, STEPS = 3, 10
+SECONDS = 1.0  # of each model: several turns of the system's scheduler
+MODELS: dict[str, tuple[Name, int]] = {  # arithmetic, seeds side by side
+    "exact, one seed": ("exact", 1), "exact, three seeds": ("exact", 3), "float32, one seed": ("float32", 1),
+}  # fmt: skip
 DEFAULT = "GOMP_SPINCOUNT=1000 (ours)"
 WAYS = {
     DEFAULT: {},
@@ -38,21 +44,22 @@ Times = dict[str, list[float]]  # by way, one for each round
 
 
 def steps() -> None:
-    """Print the median ms of a step, exact, for each number of seeds."""
-    block, ops = load().mlp, arithmetic("exact")
-    shape = (max(SEEDS), block.batch_size)
-    images = torch.arange(math.prod(shape) * 784).remainder(256).to(torch.uint8).view(*shape, 28, 28)
-    labels = torch.arange(math.prod(shape)).remainder(10).view(shape)
-    costs = []
-    for seeds in SEEDS:
-        layers = first_layers([784, *block.hidden, 10], block.init_std, range(seeds))
-        learner = Concise(ops, network(ops, layers), block.lr, block.momentum)
-        times = []
-        for _ in range(STEPS):
-            start = time.perf_counter()
-            learner.step(images[:seeds], labels[:seeds])
-            times.append(1000 * (time.perf_counter() - start))
-        costs.append(statistics.median(times[STEPS // 3 :]))
+    """Print the mean ms of a step of each model."""
+    exact.prepare()
+    block, costs = load().mlp, []
+    count = STEPS * block.batch_size
+    images = torch.arange(count * 784).remainder(256).to(torch.uint8).view(count, 28, 28)
+    labels = torch.arange(count).remainder(10)
+    for name, seeds in MODELS.values():
+        ops, layers = arithmetic(name), first_layers([784, *block.hidden, 10], block.init_std, range(seeds))
+        learner = quickest(ops, network(ops, layers), block.lr, block.momentum)
+        visits, epochs = torch.arange(count).expand(seeds, count), 0
+        learner.epoch(images, labels, visits, block.batch_size)  # nobody pays for a first time
+        start = time.perf_counter()
+        while time.perf_counter() - start < SECONDS:
+            learner.epoch(images, labels, visits, block.batch_size)
+            epochs += 1
+        costs.append(1000 * (time.perf_counter() - start) / (epochs * STEPS))
     print(json.dumps(costs))
 
 
@@ -78,15 +85,15 @@ def busy(loops: int) -> Iterator[None]:
 def main() -> None:
     """Let the ways take turns; print each one's median ms, idle and busy, and its ratio to ours."""
     cores = os.cpu_count() or 1
-    times: dict[tuple[int, int], Times] = {(seeds, loops): {} for loops in (0, cores) for seeds in SEEDS}
+    times: dict[tuple[str, int], Times] = {(model, loops): {} for loops in (0, cores) for model in MODELS}
     for _ in tqdm(range(ROUNDS), desc="a step of the network, idle and busy", unit="round"):
         for loops in (0, cores):
             for way, settings in WAYS.items():
                 with busy(loops):
-                    for seeds, cost in zip(SEEDS, measured(settings), strict=True):
-                        times[seeds, loops].setdefault(way, []).append(cost)
-    for (seeds, loops), costs in times.items():
-        print(f"a step, {seeds} seeds side by side, {loops} busy loops on {cores} cores: median ms; times ours (range)")
+                    for model, cost in zip(MODELS, measured(settings), strict=True):
+                        times[model, loops].setdefault(way, []).append(cost)
+    for (model, loops), costs in times.items():
+        print(f"a step, {model}, {loops} busy loops on {cores} cores: median ms; times ours (range)")
         for way, row in costs.items():
             ratios = [a / b for a, b in zip(row, costs[DEFAULT], strict=True)]
             ratio = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"

@@ -15,13 +15,13 @@ def load(test=360):
 
 
 def start(D, K, seed):
-    """W [D, K] from N(0, 0.01), b [K] zero."""
-    return exact.normal((K, D), 0.01, seed, "layer0.weight").T, torch.zeros(K, dtype=exact.dtype)
+    """W [K, D] from N(0, 0.01), b [K] zero, in float32."""
+    return exact.normal((K, D), 0.01, seed, "layer0.weight").to(exact.dtype), torch.zeros(K, dtype=exact.dtype)
 
 
 def net(X, W, b):
-    """Logits Z [B, K]. A pixel is a share of 255; dividing after the product leaves whole numbers in it."""
-    return exact.matmul(X, W) / 255 + b
+    """Logits Z [B, K] = X W^T / 255 + b, since a pixel is a share of 255; in float64, as the losses are."""
+    return exact.linear(X, W, b).to(exact.loss_dtype)
 
 
 def softmax(Z):
@@ -37,9 +37,9 @@ def loss(P, y):
 
 def gradient(X, P, y):
     """For W and b, since l = log(sum_j exp z_j) - z_y and dl/dz_k = exp z_k / sum_j exp z_j - [k = y] = p_k - y_k."""
-    # (3.4.6.2.) As z = x W / 255 + b, dl/dW = x^T (p - y) / 255, the second division by 255, and dl/db = p - y.
-    G = (P - one_hot(y, P.shape[1])) / len(y)
-    return exact.matmul(X.T, G / 255), exact.sum(G, 0)
+    # (3.4.6.2.) As z = x W^T / 255 + b, dl/dW = (p - y)^T x / 255, the second division by 255, and dl/db = p - y.
+    G = ((P - one_hot(y, P.shape[1])) / len(y)).to(exact.dtype)
+    return exact.weight_gradient(G, X), exact.bias_gradient(G)
 
 
 def train(seed=0, epochs=20, batch_size=256, lr=0.1):
@@ -57,4 +57,4 @@ def train(seed=0, epochs=20, batch_size=256, lr=0.1):
 
 if __name__ == "__main__":
     W, b = train()
-    print(exact.digest({"weight": W.T, "bias": b}))
+    print(exact.digest({"weight": W, "bias": b}))

@@ -3,15 +3,30 @@
 import torch
 from torch.nn import ReLU
 
-from .functional import cross_entropy, divide, exp, exp2, linear, log, log_softmax, matmul, softmax, sum
+from .functional import (
+    bias_gradient,
+    cross_entropy,
+    divide,
+    exp,
+    exp2,
+    linear,
+    log,
+    log_softmax,
+    matmul,
+    softmax,
+    sum,
+    weight_gradient,
+)  # fmt: skip
 from .guard import NonFinite, Refused, at, finite
 from .hashing import digest
+from .integers.prepare import prepare
 from .machine import require_device, require_sizes
 from .modules import CrossEntropyLoss, Linear
 from .optim import SGD
 from .random import normal, permutation, uniform
 
-dtype = torch.float64
+dtype = torch.float32  # of a model in training
+loss_dtype = torch.float64  # of its losses, and of the model when it is judged
 
 __all__ = [
     "SGD",
@@ -21,6 +36,7 @@ __all__ = [
     "ReLU",
     "Refused",
     "at",
+    "bias_gradient",
     "cross_entropy",
     "digest",
     "divide",
@@ -31,12 +47,15 @@ __all__ = [
     "linear",
     "log",
     "log_softmax",
+    "loss_dtype",
     "matmul",
     "normal",
     "permutation",
+    "prepare",
     "require_device",
     "require_sizes",
     "softmax",
     "sum",
     "uniform",
+    "weight_gradient",
 ]  # fmt: skip

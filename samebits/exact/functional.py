@@ -1,4 +1,8 @@
-"""Functions of tensors, float64 with torch's autograd; every rounding is listed, so that a hand can repeat it.
+"""Functions of tensors with torch's autograd; every rounding is listed, so that a hand can repeat it.
+
+All take float64. `linear`, `weight_gradient`, `bias_gradient` and `cross_entropy` take float32 too, which trains on
+8-bit integers (`samebits.exact.integers`): a model's type says how finely it is computed, so model.double() is judged
+by float64's products.
 
 Shapes: leading axes are batches (say, seeds); each entry has grids of its own, so what is computed beside it
 changes none of its bits. Zeros have either sign; nothing here can tell them apart and `digest` does not.
@@ -13,17 +17,31 @@ from torch import Tensor
 from . import elementary
 from .elementary import shift
 from .grid import integers, magic, peaks, snap, total_bits
-from .guard import CLASSES, NonFinite, Refused
+from .guard import NonFinite, Refused, finite
+from .integers import functional as on_integers
+from .integers import passes
+from .operands import (
+    axis,
+    of_bias_gradient,
+    of_cross_entropy,
+    of_linear,
+    of_matmul,
+    of_weight_gradient,
+    require_classes,
+    require_float64,
+)  # fmt: skip
 from .product import Peak, product
 
 Reduction = Literal["mean", "sum", "none"]
+F32 = torch.float32
 LN2 = float.fromhex("0x1.62e42fefa39efp-1")
 
 
 @lru_cache(256)
 def divisor(value: float, device: torch.device) -> Tensor:
     """A divisor: a float64 tensor, since a GPU divides by a Python number through its rounded reciprocal."""
-    return torch.tensor(value, dtype=torch.float64, device=device)
+    with torch.inference_mode(False):  # it outlives that mode, which its tensors would not
+        return torch.tensor(value, dtype=torch.float64, device=device)
 
 
 def divide(x: Tensor, n: float) -> Tensor:
@@ -42,17 +60,10 @@ def divide(x: Tensor, n: float) -> Tensor:
         TypeError: for another type.
 
     Example:
-        >>> exact.divide(torch.tensor([1.0, 2.0], dtype=exact.dtype), 3).tolist()
+        >>> exact.divide(torch.tensor([1.0, 2.0], dtype=torch.float64), 3).tolist()
         [0.3333333333333333, 0.6666666666666666]
     """
     return require_float64(x, "the dividend") / divisor(float(n), x.device)
-
-
-def require_float64(x: Tensor, what: str) -> Tensor:
-    """Return x. Raises TypeError for another type: float32 would be rounded to before anything could be exact."""
-    if x.dtype != torch.float64:
-        raise TypeError(f"{what} is {x.dtype}: exact arithmetic takes float64")
-    return x
 
 
 def refuse_double_backward() -> None:
@@ -87,13 +98,15 @@ def matmul(
     Raises:
         Refused: if fewer than 16 bits would be left to a real operand, or a peak or `terms` is too small.
         TypeError: for another type, float32 for one.
+        ValueError: for shapes that do not fit.
         NonFinite: for a NaN or an infinity, on a CPU; elsewhere the result is NaN.
 
     Example:
-        >>> a = torch.tensor([[0.1, 0.2, 0.3]], dtype=exact.dtype)
+        >>> a = torch.tensor([[0.1, 0.2, 0.3]], dtype=torch.float64)
         >>> exact.matmul(a, a.T).item() == exact.matmul(a.flip(1), a.flip(1).T).item()  # in any order
         True
     """
+    of_matmul(a, b)
     for x, top, name in ((a, a_peak, "a_peak"), (b, b_peak, "b_peak")):
         if top is not None and bool(
             (x.detach().double().abs() > torch.as_tensor(top, dtype=torch.float64, device=x.device)).any()
@@ -114,8 +127,9 @@ class _Matmul(torch.autograd.Function):
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:
         refuse_double_backward()
         a, b = ctx.saved_tensors
-        if (ctx.needs_input_grad[0] and a.ndim < g.ndim) or (ctx.needs_input_grad[1] and b.ndim < g.ndim):
-            raise Refused("a gradient for a matrix shared by a batch is not defined: expand it first")
+        wanted = [x for x, needed in zip((a, b), ctx.needs_input_grad[:2], strict=True) if needed]
+        if any(x.shape[:-2] != g.shape[:-2] for x in wanted):
+            raise Refused("a gradient for a matrix shared by a batch is not defined: give each entry its own")
         return (
             product(g, b.mT) if ctx.needs_input_grad[0] else None,
             product(a.mT, g) if ctx.needs_input_grad[1] else None,
@@ -152,16 +166,17 @@ def sum(x: Tensor, dim: int = -1, *, peak: float | Tensor | None = None, count: 
 
     Raises:
         TypeError: for another type; integers have torch.sum.
+        ValueError: if there is no such axis.
         Refused: if `peak` or `count` is too small.
         NonFinite: for a NaN or an infinity, on a CPU; elsewhere the result is NaN.
 
     Example:
-        >>> x = torch.tensor([0.1, 0.2, 0.3, 1e16, -1e16], dtype=exact.dtype)
+        >>> x = torch.tensor([0.1, 0.2, 0.3, 1e16, -1e16], dtype=torch.float64)
         >>> exact.sum(x, 0).item() == exact.sum(x.flip(0), 0).item()
         True
     """
-    if x.dtype != torch.float64:
-        raise TypeError(f"an exact sum is of float64, not {x.dtype}; integers have torch.sum")
+    require_float64(x, "a tensor to sum")
+    dim = axis(x, dim)
     if peak is not None and bool(
         (x.detach().abs() > torch.as_tensor(peak, dtype=torch.float64, device=x.device)).any()
     ):
@@ -223,7 +238,7 @@ def exp2(t: Tensor) -> Tensor:
         TypeError: for another type.
 
     Example:
-        >>> exact.exp2(torch.tensor([-1.0, 0.5], dtype=exact.dtype)).tolist()
+        >>> exact.exp2(torch.tensor([-1.0, 0.5], dtype=torch.float64)).tolist()
         [0.5, 1.4142135623714829]
     """
     return cast(Tensor, _Exp2.apply(require_float64(t, "the exponent")))
@@ -243,7 +258,7 @@ def exp(d: Tensor) -> Tensor:
         Refused: for a d above 0, on a CPU.
 
     Example:
-        >>> exact.exp(torch.tensor([0.0, -1.0], dtype=exact.dtype)).tolist()
+        >>> exact.exp(torch.tensor([0.0, -1.0], dtype=torch.float64)).tolist()
         [1.0, 0.3678794411707713]
     """
     d = require_float64(d, "the exponent").detach()
@@ -265,7 +280,7 @@ def log(x: Tensor) -> Tensor:
         TypeError: for another type.
 
     Example:
-        >>> exact.log(torch.tensor([1.0, 2.0, 0.0], dtype=exact.dtype)).tolist()
+        >>> exact.log(torch.tensor([1.0, 2.0, 0.0], dtype=torch.float64)).tolist()
         [0.0, 0.6931471805599453, -inf]
     """
     return cast(Tensor, _Log.apply(require_float64(x, "the number")))
@@ -274,8 +289,7 @@ def log(x: Tensor) -> Tensor:
 def softmax_terms(z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """(d, e, s) of logits z [..., classes]: d = z - rowmax, e = round(2^40 exp d), s = sum e, an integer."""
     require_float64(z, "a tensor of logits")
-    if z.shape[-1] > CLASSES:
-        raise Refused(f"{z.shape[-1]} classes: 40 bits and their sum exceed 53; at most {CLASSES}")
+    require_classes(z)
     d = z - z.amax(-1, keepdim=True)
     e = elementary.softmax_numerators(d)
     s = e.sum(-1, keepdim=True)
@@ -306,7 +320,7 @@ def softmax(z: Tensor) -> Tensor:
         NonFinite: for a NaN or an infinity, on a CPU; elsewhere the row is NaN.
 
     Example:
-        >>> exact.softmax(torch.tensor([1.0, 1.0, 1.0, 1.0], dtype=exact.dtype)).tolist()
+        >>> exact.softmax(torch.tensor([1.0, 1.0, 1.0, 1.0], dtype=torch.float64)).tolist()
         [0.25, 0.25, 0.25, 0.25]
     """
     return cast(Tensor, _Softmax.apply(z))
@@ -340,7 +354,7 @@ def log_softmax(z: Tensor) -> Tensor:
         As `softmax` does.
 
     Example:
-        >>> exact.log_softmax(torch.tensor([0.0, 0.0], dtype=exact.dtype)).tolist()
+        >>> exact.log_softmax(torch.tensor([0.0, 0.0], dtype=torch.float64)).tolist()
         [-0.6931471805599453, -0.6931471805599453]
     """
     return cast(Tensor, _LogSoftmax.apply(z))
@@ -366,40 +380,48 @@ def cross_entropy(logits: Tensor, labels: Tensor, reduction: Reduction = "mean")
     Each row's loss is log(s / 2^40) - d[label], with (d, e, s) = softmax_terms(logits).
 
     Args:
-        logits: float64 [..., n, classes].
+        logits: float64 [..., n, classes], or float32, taken as float64.
         labels: integers [..., n].
         reduction: "none" for each row's loss; "sum" for their exact sum over n, "mean" for that sum / n, both leaving
             the leading axes, so that seeds stay apart.
 
     Returns:
         float64 [..., n] for "none", else [...]. Gradient: p - onehot(label) (p = e / s, one subtraction), / n for the
-        mean, then times the upstream gradient.
+        mean, for float32 logits rounded to float32, then times the upstream gradient.
 
     Raises:
-        As `softmax` does; ValueError for labels that are no integers or of another shape, and for another reduction.
+        As `softmax` does; ValueError for labels that are no integers, of another shape or no class, for the mean of no
+        rows, and for another reduction.
 
     Example:
-        >>> logits = torch.tensor([[0.0, 0.0], [0.0, 0.0]], dtype=exact.dtype)
+        >>> logits = torch.tensor([[0.0, 0.0], [0.0, 0.0]], dtype=torch.float64)
         >>> exact.cross_entropy(logits, torch.tensor([0, 1])).item()
         0.6931471805599454
     """
     if reduction not in ("mean", "sum", "none"):
         raise ValueError(f"reduction is {reduction!r}, but it must be mean, sum or none")
+    of_cross_entropy(logits, labels)
+    if reduction == "mean" and not logits.shape[-2]:
+        raise ValueError(f"the logits are {list(logits.shape)}: no rows have no mean")
     return cast(Tensor, _CrossEntropy.apply(logits, labels, reduction))
 
 
 class _CrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, z: Tensor, labels: Tensor, reduction: Reduction) -> Tensor:
-        if labels.shape != z.shape[:-1] or labels.is_floating_point():
-            raise ValueError(f"labels {tuple(labels.shape)} {labels.dtype} do not fit logits {tuple(z.shape)}")
+        ctx.reduction, ctx.dtype = reduction, z.dtype
+        few = z.shape[-2] <= 2  # of which a sum takes more bits
+        if not few and z.dtype == F32 and reduction == "mean" and (fast := passes.compiled(z.device, *z.shape)):
+            mean, gap = fast.mean_loss(z, labels)
+            ctx.save_for_backward(gap)
+            ctx.reduction = "divided"
+            return cast(Tensor, mean)
         index = labels.long().unsqueeze(-1)
-        d, e, s = softmax_terms(z)
+        d, e, s = softmax_terms(z.double() if z.dtype == F32 else z)
         losses = (log_total(s) - d.gather(-1, index)).squeeze(-1)
         if ctx.needs_input_grad[0]:
             p = e.div_(s)
             ctx.save_for_backward(p.scatter_(-1, index, p.gather(-1, index).sub_(1.0)))
-        ctx.reduction = reduction
         if reduction == "none":
             return losses
         result = total(losses, -1)
@@ -411,37 +433,104 @@ class _CrossEntropy(torch.autograd.Function):
         (gap,) = ctx.saved_tensors
         if ctx.reduction == "mean":
             gap = gap / divisor(gap.shape[-2], gap.device)
-        return gap * (g.unsqueeze(-1) if ctx.reduction == "none" else g[..., None, None]), None, None
+        upstream = g.unsqueeze(-1) if ctx.reduction == "none" else g[..., None, None]
+        return gap.to(ctx.dtype) * upstream.to(ctx.dtype), None, None
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, levels: float = 255.0) -> Tensor:
     """x weight.T + bias, exactly summed.
 
-    A uint8 (int8, bool) x stands for x / levels: z = matmul(x, weight.T) / levels + bias, one division, one sum.
-    With a weight of two axes, the leading axes of x are more rows.
+    A uint8 (int8, bool) x stands for x / levels. With a float64 weight z = matmul(x, weight.T) / levels + bias, one
+    division, one sum. With a float32 weight each row of x and of weight becomes integers q of 7 or 8 bits on a grid
+    2^e of its own, and z = float32(sum of q_x q_w) * ((2^e_w c) 2^e_x) + bias with c = float32(1 / levels) for
+    integers, else 1. With a weight of two axes, the leading axes of x are more rows; else leading axes broadcast, but
+    for an operand that wants a gradient: a sum over its sharers is not defined.
 
     Args:
-        x: [..., in], float64 or 8-bit integers.
-        weight: float64 [out, in], or [..., out, in] with x [..., n, in].
-        bias: float64 [out] or [..., out], or None.
+        x: [..., in], of the weight's type or 8-bit integers.
+        weight: float64 or float32, [out, in], or [..., out, in] with x [..., n, in].
+        bias: like the weight, [out] or [..., out], or None.
         levels: what integers are shares of.
 
     Returns:
-        float64 [..., out]. Gradients from g: weight matmul((g / levels).T, x), bias sum(g, -2), x matmul(g, weight); a
-        float64 x has no levels.
+        [..., out] of the weight's type. Gradients from g: `weight_gradient(g, x)`, `bias_gradient(g)`; for x float64
+        matmul(g, weight), float32 the same sum on integers of 7 bits, g times the weights' grids having one for each
+        row.
+
+    Raises:
+        As `matmul` does; NonFinite also where a bias or a product beyond the type's range makes the output one.
+
+    Example:
+        >>> x, weight = torch.tensor([[51, 102]], dtype=torch.uint8), torch.tensor([[1.0, 2.0]], dtype=torch.float64)
+        >>> exact.linear(x, weight, None).tolist()  # 0.2 + 2 * 0.4
+        [[1.0]]
+        >>> exact.linear(x, weight.float(), None).tolist()
+        [[1.0]]
+    """
+    x, weight, bias = of_linear(x, weight, bias, levels)
+    rows = x.reshape(-1, x.shape[-1]) if weight.ndim == 2 and x.ndim != 2 else x
+    if weight.dtype == F32:
+        z = on_integers.linear(rows, weight, bias, levels)
+    else:
+        z = cast(Tensor, _Linear.apply(rows, weight, bias, levels))
+    return z if rows is x else z.reshape(*x.shape[:-1], weight.shape[0])
+
+
+def weight_gradient(g: Tensor, x: Tensor, levels: float = 255.0) -> Tensor:
+    """The gradient of `linear` for its weight: g.T x, exactly summed over the samples.
+
+    For float64 matmul((g / levels).T, x); a float64 x has no levels. For float32, h = g 2^e_x (the grids that `linear`
+    gives the rows of x) becomes integers q of 7 bits on a grid 2^e for each unit, and the result is
+    float32(sum of q q_x) * (2^e c).
+
+    Args:
+        g: the loss's gradient for the outputs, float64 or float32 [..., n, out].
+        x: the inputs, [..., n, in], of g's type or 8-bit integers.
+        levels: what integers are shares of.
+
+    Returns:
+        [..., out, in] of g's type.
 
     Raises:
         As `matmul` does.
 
     Example:
-        >>> x, weight = torch.tensor([[51, 102]], dtype=torch.uint8), torch.tensor([[1.0, 2.0]], dtype=exact.dtype)
-        >>> exact.linear(x, weight, None).tolist()  # 0.2 + 2 * 0.4
-        [[1.0]]
+        >>> g, x = torch.tensor([[1.0], [0.5]]), torch.tensor([[255, 0], [0, 255]], dtype=torch.uint8)
+        >>> exact.weight_gradient(g, x).tolist()
+        [[1.0, 0.5]]
     """
-    if weight.ndim == 2 and x.ndim != 2:
-        rows = linear(x.reshape(-1, x.shape[-1]), weight, bias, levels)
-        return rows.reshape(*x.shape[:-1], weight.shape[0])
-    return cast(Tensor, _Linear.apply(x, weight, bias, levels))
+    g, x = of_weight_gradient(g, x)
+    if g.dtype == F32:
+        return on_integers.weight_gradient(g, x, levels)
+    if not x.is_floating_point() and levels != 1:
+        g = g / divisor(levels, g.device)
+    return product(g.mT, x, names=("the gradient", "the input"))
+
+
+def bias_gradient(g: Tensor) -> Tensor:
+    """The gradient of `linear` for its bias: the exact sum of g over the samples.
+
+    For float64 `sum(g, -2)`. For float32 each unit's column becomes integers of 22 bits on a grid 2^e of its own, and
+    the result is float32(their sum) 2^e.
+
+    Args:
+        g: the loss's gradient for the outputs, float64 or float32 [..., n, out].
+
+    Returns:
+        [..., out] of g's type.
+
+    Raises:
+        TypeError: for another type.
+        NonFinite: for a NaN or an infinity, on a CPU; elsewhere the result is NaN.
+
+    Example:
+        >>> exact.bias_gradient(torch.tensor([[1.0, 2.0], [0.5, -2.0]])).tolist()
+        [1.5, 0.0]
+    """
+    of_bias_gradient(g)
+    if g.dtype == F32:
+        return on_integers.bias_gradient(g)
+    return total(g, -2, what="the gradient")
 
 
 class _Linear(torch.autograd.Function):
@@ -454,6 +543,8 @@ class _Linear(torch.autograd.Function):
             z.div_(divisor(levels, z.device))
         if bias is not None:
             z.add_(bias.unsqueeze(-2))
+            if z.device.type == "cpu":
+                finite(z, "the output")
         ctx.save_for_backward(x, weight)
         ctx.x_top, ctx.w_top, ctx.levels = x_top, w_top, levels
         return z

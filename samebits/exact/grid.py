@@ -66,7 +66,11 @@ def magic(top: Tensor, bits: int, what: str) -> Magic | None:
         if not all(TINY < e < HUGE for e in grids):
             return None
         magics = [MAGIC * 2.0**e for e in grids]
-        return magics[0] if len(set(grids)) == 1 else torch.tensor(magics, dtype=torch.float64).view(top.shape)
+        return (
+            magics[0]
+            if len(set(grids)) == 1
+            else torch.tensor(magics, dtype=torch.float64, device="cpu").view(top.shape)
+        )
     fractions, n = np.frexp(tops)
     n -= bits
     n -= fractions == 0.5

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from numbers import Integral
 
 import torch
 
@@ -14,7 +15,7 @@ class Refused(ValueError):  # noqa: N818
     """A width, a batch, a type or a device for which exactness cannot be promised.
 
     Example:
-        >>> exact.softmax(torch.zeros(1, 2**14, dtype=exact.dtype))
+        >>> exact.softmax(torch.zeros(1, 2**14, dtype=torch.float64))
         Traceback (most recent call last):
         samebits.exact.guard.Refused: 16384 classes: 40 bits and their sum exceed 53; at most 8192
     """
@@ -88,6 +89,15 @@ def finite(x: torch.Tensor, what: str, **place: object) -> torch.Tensor:
     if x.is_floating_point() and not bool(torch.isfinite(x).all()):
         raise NonFinite(what, **place)
     return x
+
+
+def whole(count: object, what: str) -> int:
+    """A number of things, as an int. Raises ValueError for less than one, TypeError for what is no whole number."""
+    if not isinstance(count, Integral) or isinstance(count, bool):
+        raise TypeError(f"{what} is {count!r}, but must be a whole number")
+    if count < 1:
+        raise Refused(f"{what} {count}: must be at least 1")
+    return int(count)
 
 
 def ceil_log2(count: int) -> int:

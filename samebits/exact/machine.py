@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from . import random
-from .guard import CLASSES, SIGNIFICAND, Refused, ceil_log2, product_bits
+from .guard import CLASSES, SIGNIFICAND, Refused, ceil_log2, product_bits, whole
 
 SHARED = 2**15  # entries from which on torch gives work to one thread more, and each rounds in a mode of its own
 TRIED = 2048  # random inputs: of a thousand roots, torch's on a CPU gets 6 to 13 wrong
@@ -41,11 +41,12 @@ def require_sizes(batch: int, widths: Sequence[int], device: torch.device | str 
     Example:
         >>> exact.require_sizes(batch=256, widths=(784, 10))
     """
-    for name, count in (("batch", batch), *(("width", width) for width in widths)):
-        if count < 1:
-            raise Refused(f"{name} {count}: must be at least 1")
+    if len(widths) < 2:
+        raise Refused(f"widths {list(widths)}: a network has two at least, those of its inputs and of its classes")
+    for name, given in (("batch", batch), *(("width", width) for width in widths)):
+        count = whole(given, name)
         product_bits(count, what=f"a product over a {name} of {count}")
-    if widths and widths[-1] > CLASSES:
+    if widths[-1] > CLASSES:
         raise Refused(
             f"{widths[-1]} classes: a row of softmax sums integers up to 2^40, and 40 + "
             f"{ceil_log2(widths[-1])} bits exceed {SIGNIFICAND}; at most {CLASSES} classes"
@@ -71,6 +72,8 @@ def require_device(device: torch.device | str) -> None:
     where = torch.device(device)
     if where.type == "mps":
         raise Refused("device mps has no float64, and exact arithmetic is float64; use cpu or cuda")
+    if where.type not in ("cpu", "cuda"):
+        raise Refused(f"nothing is proven of device {where}; use cpu or cuda")
     if where.type == "cuda":
         require_plain_products()
     require_modes(1)

@@ -5,8 +5,9 @@ from torch import Tensor, nn
 
 from . import functional as F
 from .functional import Reduction
-from .guard import NonFinite, product_bits
+from .guard import NonFinite, product_bits, whole
 from .machine import require_device
+from .operands import share
 from .random import normal, uniform
 
 
@@ -24,17 +25,19 @@ class Linear(nn.Module):
         tag: the layer's name.
         levels: what integer inputs (uint8 pixels) are shares of.
         device: where the parameters are.
+        dtype: float32 trains on 8-bit integers; float64 is computed as finely as sums in float64 allow.
 
     Attributes:
-        weight: float64 [out, in].
-        bias: float64 [out], or None.
+        weight: [out, in] of that type.
+        bias: [out], or None.
 
     Raises:
         Refused: for widths that 53 bits cannot sum, and for a device that is not exact.
+        ValueError, TypeError: for widths that are no whole numbers from 1 on, other levels or another dtype.
 
     Example:
         >>> layer = exact.Linear(2, 1, seed=0, tag="output")
-        >>> layer(torch.zeros(1, 2, dtype=exact.dtype)).item() == layer.bias.item()
+        >>> layer(torch.zeros(1, 2)).item() == layer.bias.item()
         True
     """
 
@@ -43,19 +46,23 @@ class Linear(nn.Module):
 
     def __init__(
         self, in_features: int, out_features: int, bias: bool = True, *, seed: int = 0, tag: str = "linear",
-        levels: float = 255.0, device: torch.device | str | None = None,
+        levels: float = 255.0, device: torch.device | str | None = None, dtype: torch.dtype = torch.float32,
     ) -> None:  # fmt: skip
         super().__init__()
+        in_features = whole(in_features, f"{tag}: in_features")
+        out_features = whole(out_features, f"{tag}: out_features")
         product_bits(in_features, what=f"{tag}: a product over {in_features} inputs")
         product_bits(out_features, what=f"{tag}: a product over {out_features} outputs")
+        if dtype not in (torch.float32, torch.float64):
+            raise TypeError(f"{tag}: dtype is {dtype}, but it must be torch.float32 or torch.float64")
         require_device(device or "cpu")
         self.in_features, self.out_features = in_features, out_features
         self.seed, self.tag, self.levels = seed, tag, levels
+        share(levels)
         weight = uniform((out_features, in_features), seed, f"{tag}.weight", in_features)
-        self.weight = nn.Parameter(weight.to(device))
-        self.bias = (
-            nn.Parameter(uniform((out_features,), seed, f"{tag}.bias", in_features).to(device)) if bias else None
-        )
+        self.weight = nn.Parameter(weight.to(device, dtype))
+        first = uniform((out_features,), seed, f"{tag}.bias", in_features)
+        self.bias = nn.Parameter(first.to(device, dtype)) if bias else None
 
     @torch.no_grad()
     def normal_(self, std: float, mean_bias: float = 0.0) -> "Linear":
@@ -81,18 +88,21 @@ class Linear(nn.Module):
         """`linear` of x and the layer's own weight and bias.
 
         Args:
-            x: [..., in], float64 or 8-bit integers, which stand for x / levels.
+            x: [..., in], of the weight's type or 8-bit integers, which stand for x / levels.
 
         Returns:
-            float64 [..., out].
+            [..., out] of the weight's type.
 
         Raises:
-            As `matmul` does; a NonFinite names the layer by its tag.
+            As `linear` does, and names the layer by its tag.
         """
         try:
             return F.linear(x, self.weight, self.bias, self.levels)
         except NonFinite as error:
             error.place.setdefault("layer", self.tag)
+            raise
+        except (TypeError, ValueError) as error:
+            error.args = (f"{self.tag}: {error}",)
             raise
 
     def extra_repr(self) -> str:
@@ -115,7 +125,7 @@ class CrossEntropyLoss(nn.Module):
         reduction: "mean", "sum" or "none".
 
     Example:
-        >>> exact.CrossEntropyLoss()(torch.zeros(3, 2, dtype=exact.dtype), torch.tensor([0, 1, 1])).item()
+        >>> exact.CrossEntropyLoss()(torch.zeros(3, 2, dtype=torch.float64), torch.tensor([0, 1, 1])).item()
         0.6931471805599454
     """
 
@@ -127,7 +137,7 @@ class CrossEntropyLoss(nn.Module):
         """The loss.
 
         Args:
-            logits: float64 [..., n, classes].
+            logits: float64 or float32 [..., n, classes].
             labels: integers [..., n].
 
         Returns:

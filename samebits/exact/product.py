@@ -47,7 +47,7 @@ def product(
     if batch != b.shape[:-2]:
         batch = torch.broadcast_shapes(batch, b.shape[:-2])
     if 0 in (*batch, *a.shape[-2:], b.shape[-1]):
-        return torch.zeros(*batch, a.shape[-2], b.shape[-1], dtype=torch.float64)
+        return torch.zeros(*batch, a.shape[-2], b.shape[-1], dtype=torch.float64, device=a.device)
     a, b = entries(a, batch), entries(b, batch)
     left, right = (entries(grid, batch) if isinstance(grid, Tensor) else grid for grid in grids)
     if a.dtype == torch.uint8 and b.shape[-1] <= THIN and right is not None and digits(bits[1]) and int8_is_exact():
@@ -80,7 +80,7 @@ def operand_peak(x: Tensor, top: Peak) -> Tensor | None:
 def plain(a: Tensor, b: Tensor, left: Magic | None, right: Magic | None) -> Tensor:
     """Float64 products of operands put onto their grids, one for each entry (torch.bmm is slower)."""
     a, b = on_grid(a, left, 0), on_grid(b, right, 1)
-    out = torch.empty(a.shape[0], a.shape[1], b.shape[2], dtype=torch.float64)
+    out = torch.empty(a.shape[0], a.shape[1], b.shape[2], dtype=torch.float64, device=a.device)
     for z, x, y in zip(out.unbind(), a.unbind(), b.unbind(), strict=True):
         torch.mm(x, y, out=z)
     return out
@@ -102,7 +102,7 @@ class Memory(threading.local):
     slots: list[Tensor]
 
     def __init__(self) -> None:
-        self.slots = [torch.empty(0, dtype=torch.float64)] * 2
+        self.slots = [torch.empty(0, dtype=torch.float64, device="cpu")] * 2
 
 
 MEMORY = Memory()
@@ -111,7 +111,8 @@ MEMORY = Memory()
 def memory(slot: int, size: int) -> Tensor:
     """Scratch memory, float64 [size]."""
     if MEMORY.slots[slot].numel() < size:
-        MEMORY.slots[slot] = torch.empty(size, dtype=torch.float64)
+        with torch.inference_mode(False):  # it outlives that mode, which its tensors would not
+            MEMORY.slots[slot] = torch.empty(size, dtype=torch.float64, device="cpu")
     return MEMORY.slots[slot][:size]
 
 
@@ -149,7 +150,7 @@ def bytewise(x: Tensor, pixels: Tensor, bits: int, grid: Magic) -> Tensor:
     lifted = x + (grid + step * OFFSETS[count])
     cut = lifted.reshape(-1).view(torch.uint8).view(s, n * k, 8)[..., :count]
     cut = cut.mT.contiguous().bitwise_xor_(128).view(torch.int8)
-    parts = torch.empty(s, count * n, m, dtype=torch.int32)
+    parts = torch.empty(s, count * n, m, dtype=torch.int32, device=x.device)
     shared = s > 1 and pixels.stride(0) == 0
     centred = pixels[:1].bitwise_xor(128).expand(pixels.shape) if shared else pixels.bitwise_xor(128)
     for part, left, right in zip(parts.unbind(), cut.unbind(), centred.view(torch.int8).unbind(), strict=True):
@@ -176,8 +177,8 @@ def int8_is_exact() -> bool:
 
     Large entries, in a long shape and in short ones, with the right operand in either layout.
     """
-    low = torch.full((64 * 64,), -128, dtype=torch.int8)
-    mixed = torch.arange(64 * 64).mul(2654435761).bitwise_right_shift(7).to(torch.int8)
+    low = torch.full((64 * 64,), -128, dtype=torch.int8, device="cpu")
+    mixed = torch.arange(64 * 64, device="cpu").mul(2654435761).bitwise_right_shift(7).to(torch.int8)
     shapes = [(64, 64, 64), *((m, k, n) for m in (1, 3) for k in (1, 2, 17) for n in (1, 2, 17))]
     try:
         return all(
@@ -193,5 +194,5 @@ def int8_is_exact() -> bool:
 
 def int8_multiplies(x: Tensor, y: Tensor) -> bool:
     """Whether `int8` writes x @ y over what was there before: at that place a result that is not written shows."""
-    junk = torch.full((x.shape[0], y.shape[1]), 0x5A5A5A5A, dtype=torch.int32)
+    junk = torch.full((x.shape[0], y.shape[1]), 0x5A5A5A5A, dtype=torch.int32, device=x.device)
     return torch.equal(int8(x, y, junk), (x.double() @ y.double()).int())

@@ -51,39 +51,69 @@ DESCRIPTIONS = {
     "torch.broadcast_shapes", "torch.no_grad", "torch.is_grad_enabled", "torch.cuda.is_available",
     "torch.cuda.device_count", "torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction",
     "torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction", "torch.set_float32_matmul_precision",
-    "torch.get_float32_matmul_precision", "torch.get_num_threads", "torch.nn.Module", "torch.nn.Parameter",
-    "torch.nn.Sequential",
+    "torch.get_float32_matmul_precision", "torch.get_num_threads", "torch.set_num_threads", "torch.nn.Module",
+    "torch.nn.Parameter",
+    "torch.nn.Sequential", "torch.strided", "torch.is_autocast_enabled", "torch.empty_like", "torch.inference_mode",
+    "torch.enable_grad",
     "numpy.float64", "numpy.int64", "numpy.uint64", "numpy.typing.NDArray", "numpy.errstate",
     ".shape", ".device", ".dtype", ".ndim", ".numel", ".size", ".stride", ".type", ".is_floating_point",
-    ".is_complex", ".element_size", ".newbyteorder", ".grad", ".__init__",
+    ".is_complex", ".element_size", ".newbyteorder", ".grad", ".__init__", ".layout", ".is_leaf", ".requires_grad",
 }  # fmt: skip
 # Attributes of Python's own values, which tensors or arrays have under the same names.
 PYTHON = {".name", ".index", ".values", ".partition", ".round"}
 
 # What torch makes of all that, by the names of its own kernels: what a run may call, however it is written.
 KERNELS = {
-    "add", "add_", "sub", "sub_", "rsub", "mul", "mul_", "div", "div_", "neg", "neg_", "abs", "round", "clamp",
-    "clamp_min", "relu", "threshold_backward", "maximum", "minimum", "frexp", "where", "eq", "ne", "lt", "le", "gt",
-    "ge", "bitwise_and", "bitwise_or", "bitwise_not", "bitwise_xor", "bitwise_xor_", "bitwise_right_shift",
-    "__lshift__", "__rshift__", "__xor__", "__ixor__", "_to_copy", "sum", "amax", "amin", "aminmax", "max", "min",
-    "any", "all", "argmax", "equal", "mm", "bmm", "_int_mm", "view", "_unsafe_view", "_reshape_alias", "reshape",
-    "expand", "unsqueeze", "squeeze", "permute", "transpose", "t", "unbind", "split", "slice", "select", "alias",
-    "clone", "copy_", "fill_", "gather", "scatter_", "index", "index_select", "detach", "lift_fresh", "empty",
-    "empty_like", "new_zeros", "new_empty_strided", "full", "full_like", "zeros", "zeros_like", "ones_like", "arange",
-    "scalar_tensor", "stack", "cat", "one_hot", "_local_scalar_dense", "isfinite",
+    "add", "add_", "sub", "sub_", "rsub", "mul", "mul_", "div", "div_", "neg", "neg_", "abs", "round", "round_",
+    "clamp", "clamp_min", "relu", "threshold_backward", "maximum", "minimum", "frexp", "where", "eq", "ne", "lt",
+    "le", "gt", "ge", "bitwise_and", "bitwise_or", "bitwise_not", "bitwise_xor", "bitwise_xor_",
+    "bitwise_right_shift", "__lshift__", "__rshift__", "__xor__", "__ixor__", "_to_copy", "sum", "amax", "amin",
+    "aminmax", "max", "min", "any", "all", "argmax", "equal", "mm", "bmm", "_int_mm", "view", "_unsafe_view",
+    "_reshape_alias", "reshape", "expand", "unsqueeze", "squeeze", "permute", "transpose", "t", "unbind", "split",
+    "slice", "select", "alias", "clone", "copy_", "fill_", "gather", "scatter_", "index", "index_select", "detach",
+    "lift_fresh", "empty", "empty_like", "new_zeros", "new_empty_strided", "full", "full_like", "zeros",
+    "zeros_like", "ones", "ones_like", "arange", "scalar_tensor", "stack", "cat", "one_hot", "_local_scalar_dense",
+    "isfinite",
 }  # fmt: skip
 
 NAMES = OPERATIONS | DESCRIPTIONS | PYTHON
+
+# What is proven of float32 as well, in test_conformance_float32.py: training on integers is made of it.
+SINGLE = {
+    "+", "-", "*", ".add_", ".sub_", ".mul_", "torch.mul", ".round", ".round_", ".abs", ".neg_", ".clip",
+    "torch.maximum", "torch.where", ".to", ".amax", ".amin", ".sum",
+}  # fmt: skip
+# The name of the type, where the two arithmetics part: allowed in these modules of exact, and in no other.
+PARTING = {"__init__.py", "functional.py", "modules.py", "operands.py"}
+PARTED = {"torch.float32"}
+# Beside that in samebits/exact/integers, which holds all that trains on integers: what is proven in the same place,
+ROOM_OPERATIONS = {
+    "torch.matmul", "torch.bmm", ".remainder", ".remainder_", ".index_copy_", ".zero_", "numpy.ldexp",
+    "numpy.float32", "numpy.int32", "numpy.int8",
+}  # fmt: skip
+# types and memory, numba (test_kernels.py), and what a GPU captures graphs with (tried on one: test_cuda_integers.py).
+ROOM = PARTED | SINGLE | ROOM_OPERATIONS | {
+    "torch.bfloat16", "torch.ones", "torch.compile", "torch.cuda.CUDAGraph", "torch.cuda.Stream",
+    "torch.cuda.current_stream", "torch.cuda.graph", "torch.cuda.stream",
+    "torch._inductor.config.emulate_precision_casts", "torch._inductor.config.eager_numerics",
+    "torch._inductor.config.eager_numerics.division_rounding", ".is_contiguous", "numpy.inf", "numpy.array",
+    "numpy.empty", "numpy.full", "numpy.ones", "numpy.zeros", "numpy.zeros_like", "numba.njit",
+    "numba.core.caching.FunctionCache", "torch.autograd.graph", "torch.autograd.graph.increment_version",
+}  # fmt: skip
+# No fastmath and no parallel, with which numba would fuse and reorder (test_kernels.py).
+ROOM_KEYWORDS = {"min", "out_dtype", "fullgraph", "dynamic", "nogil", "error_model", "cache"}
+ROOM_MODULES = {"numba", "signal", "time", "types"}
+ROOM_BUILTINS = {"hasattr", "reversed", "slice", "type"}
 KEYWORDS = {"dtype", "device", "dim", "keepdim", "out", "copy", "initial", "all", "bias"}
 BUILTINS = {
     "abs", "all", "any", "bool", "dict", "enumerate", "float", "int", "isinstance", "len", "list", "map", "max", "min",
-    "range", "round", "set", "sorted", "staticmethod", "str", "super", "tuple", "vars", "zip",
+    "next", "print", "range", "round", "set", "sorted", "staticmethod", "str", "super", "tuple", "vars", "zip",
     "ArithmeticError", "ValueError", "TypeError",
 }  # fmt: skip
 PROJECT = {"samebits"}
 MODULES = {
-    "__future__", "collections", "contextlib", "dataclasses", "functools", "hashlib", "importlib", "itertools", "json",
-    "os", "pathlib", "threading", "typing", "safetensors",
+    "__future__", "abc", "collections", "concurrent", "contextlib", "copy", "dataclasses", "functools", "hashlib",
+    "importlib", "itertools", "json", "numbers", "os", "pathlib", "threading", "typing", "safetensors",
 }  # fmt: skip
 
 # What to write in place of what people reach for.

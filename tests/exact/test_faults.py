@@ -12,6 +12,7 @@ from samebits.claims.machines import golden
 from samebits.exact import elementary, functional, grid, product, random
 from samebits.exact.guard import product_bits
 from tests.exact import test_elementary, test_product, test_random, test_training
+from tests.exact.planted import require_caught
 
 
 def one_bit_more(terms: int, operands: str) -> int:
@@ -124,10 +125,7 @@ FAULTS: list[tuple[str, Any, str, Any, Callable[[], None]]] = [
 def test_fault_is_caught(
     where: Any, name: str, fault: Any, check: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    check()
-    monkeypatch.setattr(where, name, fault)
-    with pytest.raises(AssertionError):
-        check()
+    require_caught(check, lambda: monkeypatch.setattr(where, name, fault))
 
 
 def saturating(a: Tensor, b: Tensor, out: Tensor) -> Tensor:

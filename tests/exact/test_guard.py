@@ -12,11 +12,15 @@ from samebits import exact
 F64 = torch.float64
 
 
-def test_a_nan_is_named_with_layer_epoch_and_step() -> None:
-    model = nn.Sequential(exact.Linear(3, 2, tag="first"), exact.Linear(2, 2, tag="second"))
+both_types = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+
+
+@both_types
+def test_a_nan_is_named_with_layer_epoch_and_step(dtype: torch.dtype) -> None:
+    model = nn.Sequential(exact.Linear(3, 2, tag="first", dtype=dtype), exact.Linear(2, 2, tag="second", dtype=dtype))
     list(model.parameters())[2].data[0, 0] = torch.nan
     with pytest.raises(exact.NonFinite) as caught, exact.at(epoch=3), exact.at(step=17):
-        model(torch.ones(4, 3, dtype=F64))
+        model(torch.ones(4, 3, dtype=dtype))
     assert str(caught.value) == "NaN or infinity in the weight (epoch 3, step 17, layer second)"
     assert caught.value.place == {"epoch": 3, "step": 17, "layer": "second"}
 
@@ -34,9 +38,10 @@ def test_every_reduction_notices(bad: float) -> None:
             call()
 
 
-def test_a_nan_in_the_gradient_is_named() -> None:
-    layer = exact.Linear(3, 2)
-    out = layer(torch.ones(4, 3, dtype=F64))
+@both_types
+def test_a_nan_in_the_gradient_is_named(dtype: torch.dtype) -> None:
+    layer = exact.Linear(3, 2, dtype=dtype)
+    out = layer(torch.ones(4, 3, dtype=dtype))
     with pytest.raises(exact.NonFinite, match="the gradient"):
         out.backward(torch.full_like(out, torch.nan))
 
@@ -55,13 +60,13 @@ def test_widths_beyond_53_bits_are_refused_with_the_arithmetic() -> None:
     exact.require_sizes(256, (784, 520, 10))
     exact.require_sizes(1, (2**21, 10))
     with pytest.raises(exact.Refused, match=r"2097153 terms: 53 bits - 22 .* leave 31, 15 for each"):
-        exact.require_sizes(1, (2**21 + 1,))
+        exact.require_sizes(1, (2**21 + 1, 10))
     with pytest.raises(exact.Refused, match="batch of 4194304"):
-        exact.require_sizes(2**22, (10,))
+        exact.require_sizes(2**22, (10, 10))
     with pytest.raises(exact.Refused, match=r"9000 classes.*40 \+ 14 bits exceed 53"):
         exact.require_sizes(1, (10, 9000))
     with pytest.raises(exact.Refused, match="batch 0"):
-        exact.require_sizes(0, (10,))
+        exact.require_sizes(0, (10, 10))
     with pytest.raises(exact.Refused, match="wide: a product over 4000000 inputs"):
         exact.Linear(4_000_000, 1, tag="wide")
     with pytest.raises(exact.Refused, match="classes"):

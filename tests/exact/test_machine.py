@@ -32,7 +32,7 @@ def tried_anew() -> Iterator[None]:
 def test_nothing_is_refused_here() -> None:
     for _ in threads():
         machine.require_operations.cache_clear()
-        exact.require_sizes(1, (10,))
+        exact.require_sizes(1, (10, 10))
         exact.require_device("cpu")
 
 
@@ -43,23 +43,23 @@ def test_another_rounding_mode_is_refused(mode: str) -> None:
     assert libm.fesetround(ROUNDING[mode]) == 0
     try:
         with pytest.raises(exact.Refused, match="torch does not round to the nearest") as caught:
-            exact.require_sizes(1, (10,))
+            exact.require_sizes(1, (10, 10))
     finally:
         libm.fesetround(0)
     assert "fesetround" in str(caught.value)
-    exact.require_sizes(1, (10,))
+    exact.require_sizes(1, (10, 10))
 
 
 def test_flushed_denormals_are_refused() -> None:
     if not torch.set_flush_denormal(True):
         pytest.skip("this processor cannot flush denormals")
     try:
-        for call in (lambda: exact.require_sizes(1, (10,)), lambda: exact.Linear(3, 2)):
+        for call in (lambda: exact.require_sizes(1, (10, 10)), lambda: exact.Linear(3, 2)):
             with pytest.raises(exact.Refused, match=r"denormals are flushed to zero here, by torch: .*False"):
                 call()
     finally:
         torch.set_flush_denormal(False)
-    exact.require_sizes(1, (10,))
+    exact.require_sizes(1, (10, 10))
 
 
 IN_OTHER_THREADS = """
@@ -73,7 +73,7 @@ from samebits import exact
 from samebits.exact import machine
 machine.require_modes(1)  # this thread is well
 try:
-    exact.require_sizes(1, (10,))
+    exact.require_sizes(1, (10, 10))
 except exact.Refused as error:
     raise SystemExit(str(error))
 """
@@ -100,7 +100,7 @@ def test_each_case_counts(case: str, entry: int, monkeypatch: pytest.MonkeyPatch
 def test_a_division_by_reciprocals_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Tensor, "__truediv__", lambda x, y: x * y.reciprocal())
     with pytest.raises(exact.Refused, match="division on cpu is not correctly rounded"):
-        exact.require_sizes(1, (10,))
+        exact.require_sizes(1, (10, 10))
 
 
 def nearly(x: Tensor) -> Tensor:
@@ -113,7 +113,7 @@ def nearly(x: Tensor) -> Tensor:
 def test_another_root_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(random, "root", nearly)
     with pytest.raises(exact.Refused, match="the square root is not correctly rounded"):
-        exact.require_sizes(1, (10,))
+        exact.require_sizes(1, (10, 10))
 
 
 def test_the_root_of_torch_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,14 +122,14 @@ def test_the_root_of_torch_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.skip("on this machine torch's root is correctly rounded")
     monkeypatch.setattr(random, "root", torch.sqrt)
     with pytest.raises(exact.Refused, match="the square root is not correctly rounded"):
-        exact.require_sizes(1, (10,))
+        exact.require_sizes(1, (10, 10))
 
 
 def test_cublas_may_not_emulate_float64(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUBLAS_EMULATE_DOUBLE_PRECISION", "1")
     with pytest.raises(exact.Refused, match="CUBLAS_EMULATE_DOUBLE_PRECISION=1 has cuBLAS emulate float64"):
-        exact.require_sizes(1, (10,), device="cuda:0")
-    exact.require_sizes(1, (10,))  # a CPU has no cuBLAS
+        exact.require_sizes(1, (10, 10), device="cuda:0")
+    exact.require_sizes(1, (10, 10))  # a CPU has no cuBLAS
     monkeypatch.setenv("CUBLAS_EMULATE_DOUBLE_PRECISION", "0")
     machine.require_plain_products()
 
@@ -154,6 +154,6 @@ def test_reduced_precision_is_switched_off(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_devices_without_float64_are_refused() -> None:
     with pytest.raises(exact.Refused, match="no float64"):
-        exact.require_sizes(1, (10,), device="mps")
+        exact.require_sizes(1, (10, 10), device="mps")
     with pytest.raises(exact.Refused, match="no float64"):
         exact.Linear(3, 2, device="mps")

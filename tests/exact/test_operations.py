@@ -1,6 +1,7 @@
 """Exact arithmetic is made of proven operations alone: by its source, and by what torch really calls."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,8 +9,9 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from samebits import exact
-from samebits.exact import product
-from samebits.learning import arithmetic, concise, initial, scratch
+from samebits.exact import operands, product
+from samebits.exact.integers import passes, products, whole
+from samebits.learning import arithmetic, concise, fused, initial, scratch
 from tests.conftest import ROOT
 from tests.exact import operations, reader
 from tests.made import small
@@ -54,10 +56,51 @@ START = "import math\nimport numpy as np\nimport torch\nfrom torch import Tensor
     "torch.backends.cuda.matmul.allow_tf32 = True", "torch.optim.SGD(p, fused=True)", "np.float32(x)",
     # a GPU multiplies by the rounded reciprocal
     "x / 255", "x /= 255.0", "x.div_(255.0)", "x.div_(-(2 * 3))",
+    # a keyword of a function that was imported by name
+    "from torch import add\nadd(x, y, alpha=2)", "from torch import add as plus\nplus(x, y, alpha=2)",
+    # what the room of integers may use, anywhere else
+    "import numba", "from numba import njit", "torch.float32", "torch.bfloat16", "torch.matmul(x, y)", "np.int8(x)",
+    "torch.bmm(x, y)", "x.sum(out_dtype=y)", "x.remainder(2)", "type(x)(y)", "np.ldexp(x, 2)",
 ])  # fmt: skip
 def test_whatever_else_is_noticed(line):
     found = reader.read(START + line)
     assert found, line
+
+
+ROOM = reader.allowed(Path("samebits/exact/integers/kernels.py"))
+
+
+@pytest.mark.parametrize("line", [
+    # compilers that fuse, reorder, or have mathematics of their own
+    "numba.njit(fastmath=True)(f)", "numba.njit(parallel=True)(f)", "numba.njit(**how)(f)", "numba.vectorize(f)",
+    "@numba.njit(fastmath={'contract'})\ndef f(x):\n    return x", "from numba import njit\nnjit(fastmath=True)(f)",
+    "numba.prange(3)", "from numba import cuda", "numba.jit(f)", "torch.compile(f, mode='max-autotune')",
+    "torch._inductor.config.x = 1", "import cffi", "import ctypes",
+    # other types, and everything that is noticed elsewhere
+    "x.float()", "x.half()", "np.float16(x)", "torch.float16", "x.exp()", "np.exp(x)", "math.exp(x)", "x ** 0.5",
+    "x.sqrt()", "np.sum(x)", "np.dot(x, y)", "x.mean()", "x.cumsum(0)", "torch.addmm(a, b, c)", "torch.randn(3)",
+    "x / 255", "x.add_(y, alpha=2)", "pow(x, 2)", "y = sum(xs)", "x.addcmul_(a, b)", "np.add(x, y, where=m)",
+])  # fmt: skip
+def test_it_is_noticed_in_the_room_of_integers_too(line):
+    assert reader.read(f"{START}import numba\n{line}", ROOM), line
+
+
+@pytest.mark.parametrize("line", [
+    "numba.njit(nogil=True, error_model='numpy', cache=True)(f)", "x.to(torch.float32)", "np.float32(1.0)",
+    "x.round_()", "torch.mm(a, b, out_dtype=torch.float32)", "x.clip(min=0)",
+])  # fmt: skip
+def test_what_the_room_of_integers_is_made_of_is_not(line):
+    assert not reader.read(f"{START}import numba\n{line}", ROOM)
+
+
+def test_the_name_of_float32_is_allowed_where_the_arithmetics_part_alone():
+    places = set()
+    for file in (ROOT / "samebits/exact").rglob("*.py"):
+        may = reader.allowed(file)
+        assert (may == ROOM) == (file.parent.name == "integers")
+        if not reader.read("import torch\ntorch.float32", may):
+            places.add(file.name if file.parent.name == "exact" else file.parent.name)
+    assert places == {"integers", *operations.PARTING}
 
 
 def test_the_refusal_says_what_to_use():
@@ -96,9 +139,9 @@ class Calls(TorchDispatchMode):
 PIXELS, LABELS = (x[:60] for x in small.data())
 
 
-def learn() -> None:
+def learn(name: arithmetic.Name) -> None:
     """A step of each kind of learner on exact arithmetic, two seeds side by side."""
-    ops = arithmetic.arithmetic("exact")
+    ops = arithmetic.arithmetic(name)
     X, y = PIXELS.view(60, 14, 14).expand(2, 60, 14, 14), LABELS.expand(2, 60)
     for std, hidden in ((0.01, []), (None, [20])):
         layers = initial.first_layers([196, *hidden, 10], std, [0, 1])
@@ -128,13 +171,44 @@ def use() -> None:
     exact.SGD([weight], 0.1, 0.9, 0.1).step()
 
 
-@pytest.mark.parametrize("run", [learn, use])
+def learn_whole() -> None:
+    """The step that a GPU captures."""
+    layers = [
+        whole.Layer(w.float(), b.float(), w.float() * 0, b.float() * 0)
+        for w, b in initial.first_layers([196, 20, 10], None, [0, 1])
+    ]
+    pixels, labels = PIXELS.expand(2, 60, 196), LABELS.expand(2, 60)
+    count, [route] = torch.tensor(60.0, dtype=torch.float64), [r for r in products.ROUTES["cpu"] if r.name == "float32"]
+    for _ in range(2):
+        whole.step(layers, pixels, labels, count, operands.share(255.0), whole.Rates(0.1, 0.5, 0.01), route)
+
+
+RUNS = {"exact": lambda: learn("exact"), "wide": lambda: learn("wide"), "a GPU's steps": learn_whole, "all else": use}
+
+
+@pytest.mark.parametrize("run", RUNS.values(), ids=list(RUNS))
 def test_torch_calls_nothing_else(run):
     with Calls() as calls:
         run()
     assert calls.names <= operations.KERNELS
     assert calls.by_a_number == []
     assert len(calls.names) > 30
+
+
+@pytest.mark.usefixtures("route")
+def test_torch_calls_nothing_else_around_kernels():
+    """Each learner by compiled passes, and fused steps."""
+    pytest.importorskip("numba")
+    from samebits.exact.integers import fast
+
+    with Calls() as calls:
+        passes.use(fast)
+        learn("exact")
+        ops = arithmetic.arithmetic("exact")
+        net = concise.network(ops, initial.first_layers([196, 20, 10], None, [0, 1]))
+        fused.Fused(ops, net, 0.1, 0.5).epoch(PIXELS.view(60, 14, 14), LABELS, torch.arange(60).expand(2, 60), 32)
+    assert calls.names <= operations.KERNELS
+    assert calls.by_a_number == []
 
 
 def test_a_call_by_another_name_is_noticed(monkeypatch):

@@ -141,7 +141,7 @@ def test_an_images_logits_do_not_depend_on_the_images_beside_it() -> None:
 
 def test_linear_takes_levels_leading_axes_and_no_bias() -> None:
     x = torch.arange(24, dtype=torch.uint8).view(2, 3, 4)
-    layer = exact.Linear(4, 2, bias=False, levels=1)
+    layer = exact.Linear(4, 2, bias=False, levels=1, dtype=F64)
     assert layer.bias is None
     assert torch.equal(layer(x), (x.double() @ layer.weight.T))
     assert torch.equal(layer(x[0, 0]), layer(x)[0, 0])

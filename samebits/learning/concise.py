@@ -1,10 +1,13 @@
 """The same idea in a few lines of torch.nn: a list of layers is the model (Dive into Deep Learning, 3.7)."""
 
+from copy import deepcopy
+
 from torch import Tensor, nn
 
-from samebits.learning.arithmetic import Arithmetic
+from samebits.learning.arithmetic import Arithmetic, on_integers
 from samebits.learning.hits import hits
 from samebits.learning.initial import Layer
+from samebits.learning.learner import VELOCITY, Learner
 
 
 def network(ops: Arithmetic, layers: list[Layer]) -> nn.Sequential:
@@ -14,34 +17,37 @@ def network(ops: Arithmetic, layers: list[Layer]) -> nn.Sequential:
     images [S, N, H, W].
     """
     modules: list[nn.Module] = [nn.Flatten(-2)]
-    for weight, bias in layers:
-        modules += [_linear(ops, weight, bias), ops.ReLU()]
+    for i, (weight, bias) in enumerate(layers, 1):
+        modules += [_linear(ops, weight, bias, f"{i} of {len(layers)}"), ops.ReLU()]
     return nn.Sequential(*modules[:-1])  # logits come out: no ReLU after the last layer
 
 
-def _linear(ops: Arithmetic, weight: Tensor, bias: Tensor) -> nn.Module:
+def _linear(ops: Arithmetic, weight: Tensor, bias: Tensor, tag: str) -> nn.Module:
     fan_out, fan_in = weight.shape[-2:]
     linear = ops.Linear(fan_in, fan_out)
+    linear.tag = tag  # type: ignore[assignment]  # names the layer in errors
     linear.weight, linear.bias = (nn.Parameter(tensor.to(ops.dtype, copy=True)) for tensor in (weight, bias))
     return linear
 
 
-class Concise:
+class Concise(Learner):
     """S networks side by side, their loss and their optimizer, as the training loop wants them."""
 
     def __init__(self, ops: Arithmetic, net: nn.Sequential, lr: float, momentum: float):
-        self.net = net
+        self.net, self.judged = net, ops.loss_dtype
+        self.threads = 1 if on_integers(ops) else None  # products so small gain nothing by a second
         self.loss = ops.CrossEntropyLoss()
         self.optimizer = ops.SGD(net.parameters(), lr=lr, momentum=momentum)
 
     def logits(self, X: Tensor) -> Tensor:
-        """Return Z [S, B, K] for images [S, B, H, W]."""
-        logits: Tensor = self.net(X)
-        return logits
+        """Return Z [S, B, K] for images [S, B, H, W], of the networks as they are judged."""
+        if next(self.net.parameters()).dtype == self.judged:
+            return call(self.net, X)
+        return call(deepcopy(self.net).to(self.judged), X)
 
     def step(self, X: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Learn from a minibatch for each seed; return mean losses and hits [S] from before the update."""
-        Z = self.logits(X)
+        Z = call(self.net, X)
         losses: Tensor = self.loss(Z, y)
         self.optimizer.zero_grad()
         losses.sum().backward()  # no seed's weights are in another's loss, so each gets its own gradient
@@ -51,3 +57,20 @@ class Concise:
     def state(self) -> dict[str, Tensor]:
         """Return what was learned."""
         return {name: tensor.detach() for name, tensor in self.net.state_dict().items()}
+
+    def velocities(self) -> dict[str, Tensor]:
+        """Return how fast that moves."""
+        names = [name for name, _ in self.net.named_parameters()]
+        return {names[int(place)]: v for place, v in self.optimizer.state_dict().items()}
+
+    def go_on(self, carried: dict[str, Tensor]) -> None:
+        """Go on from where another left."""
+        self.net.load_state_dict({name: carried[name] for name in self.state()})
+        given = {str(i): carried.get(VELOCITY + name) for i, (name, _) in enumerate(self.net.named_parameters())}
+        self.optimizer.load_state_dict({place: v for place, v in given.items() if v is not None})
+
+
+def call(net: nn.Module, X: Tensor) -> Tensor:
+    """Return net(X)."""
+    Z: Tensor = net(X)
+    return Z

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
+from samebits.base import paths
 from samebits.base.errors import UserError
 
 KEY = "samebits"  # of the metadata entry that describes the model
@@ -29,15 +30,28 @@ def describe(path: Path) -> Description:
         with safe_open(path, framework="numpy") as file:
             text = (file.metadata() or {})[KEY]
         values = json.loads(text)
-        return Description(**{field.name: values[field.name] for field in fields(Description)})
+        found = Description(**{field.name: values[field.name] for field in fields(Description)})
+        texts, numbers = [found.dataset, found.run, found.arithmetic, *found.classes], [*found.image, *found.seeds]
+        if not all(isinstance(text, str) for text in texts) or not all(
+            isinstance(number, int) and not isinstance(number, bool) for number in numbers
+        ):
+            raise TypeError
+        if len(found.image) != 2 or not found.classes or not found.seeds or min(numbers) < 0:
+            raise ValueError
+        return found
     except (OSError, SafetensorError) as error:
         raise unreadable(path, error) from None
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         raise UserError(f"{path} is no model of this project: it does not say what it was trained on") from None
 
 
 def unreadable(path: Path, error: Exception) -> UserError:
     """Return what to say of a model's file that cannot be read."""
     if not path.exists():
-        return UserError(f"{path} is missing: `dvc repro` trains it")
-    return UserError(f"{path} is not a whole safetensors file ({error}): `dvc repro` trains it again")
+        return UserError(f"{path} is missing{remedy(path, 'trains it')}")
+    return UserError(f"{path} is not a whole safetensors file ({error}){remedy(path)}")
+
+
+def remedy(path: Path, does: str = "trains it again") -> str:
+    """Return what helps where a model's file is of no use: nothing, if it is not the pipeline's."""
+    return f": `dvc repro` {does}" if path.is_relative_to(paths.MODELS) else ""

@@ -16,19 +16,23 @@ __all__ = [
     "CrossEntropyLoss",
     "Linear",
     "ReLU",
+    "bias_gradient",
     "cross_entropy",
     "divide",
     "dtype",
     "exp",
+    "linear",
     "log",
+    "loss_dtype",
     "matmul",
     "require_device",
     "require_sizes",
     "softmax",
     "sum",
+    "weight_gradient",
 ]
 
-dtype = torch.float32
+dtype = loss_dtype = torch.float32
 exp = torch.exp
 log = torch.log
 
@@ -36,6 +40,21 @@ log = torch.log
 def matmul(a: Tensor, b: Tensor) -> Tensor:
     """Return a @ b; either may hold integers."""
     return a.to(dtype) @ b.to(dtype)
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Return x weight^T / 255 + bias for pixels x."""
+    return divide(matmul(x, weight.mT), 255) + bias.unsqueeze(-2)
+
+
+def weight_gradient(g: Tensor, x: Tensor) -> Tensor:
+    """Return g^T x / 255, what pixels x and the outputs' gradient g make of the loss's gradient for the weight."""
+    return matmul(divide(g, 255).mT, x)
+
+
+def bias_gradient(g: Tensor) -> Tensor:
+    """Return the sum of g over the samples."""
+    return g.sum(-2)
 
 
 def sum(x: Tensor, dim: int) -> Tensor:  # the name that exact has, and torch

@@ -12,12 +12,12 @@ from samebits.learning.description import KEY, Description
 
 
 def write_model(path: Path, states: list[dict[str, Tensor]], description: Description) -> None:
-    """Write what each group of seeds learned, one seed after the other along the leading axis [S, ...].
+    """Write what each seed learned, one after the other along a leading axis, [S, ...].
 
     A -0.0 becomes 0.0, so that equal weights are equal bytes. Of metadata there is one entry: their order in the file
     is not fixed.
     """
-    joined = {name: torch.cat([state[name].cpu() for state in states]) + 0.0 for name in states[0]}
+    joined = {name: torch.stack([state[name].cpu() for state in states]) + 0.0 for name in states[0]}
     metadata = {KEY: json.dumps(vars(description), sort_keys=True, ensure_ascii=False)}
     with whole(path) as scratch:
         scratch.write_bytes(save(joined, metadata))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from samebits.exact import NonFinite
 from samebits.learning.arithmetic import Arithmetic
 from samebits.learning.hits import hits
 from samebits.learning.initial import order
+from samebits.learning.learner import Learner
 
 if TYPE_CHECKING:  # the learning room itself needs no more than torch, numpy and safetensors
     from samebits.base.params import Training
@@ -23,39 +24,21 @@ Row = dict[str, float]
 Model = Callable[[Tensor], Tensor]  # images [N, H, W] to logits [N, K], or [S, N, H, W] to [S, N, K]
 
 
-class Learner(Protocol):
-    """Models that can learn, one for each of S seeds, side by side."""
-
-    def logits(self, X: Tensor) -> Tensor:
-        """Return Z [S, B, K] for images [S, B, H, W]."""
-        ...
-
-    def step(self, X: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Learn from a minibatch for each seed; return mean losses and hits [S] from before the update."""
-        ...
-
-    def state(self) -> dict[str, Tensor]:
-        """Return what was learned, [S, ...]."""
-        ...
-
-
 def fit(
-    ops: Arithmetic, learner: Learner, splits: Mapping[str, Split], block: Training, seeds: Sequence[int], name: str
-) -> Iterator[list[Row]]:
+    ops: Arithmetic, learner: Learner, splits: Mapping[str, Split], block: Training, seeds: Sequence[int], name: str,
+    epochs: Iterable[int] | None = None,
+) -> Iterator[list[Row]]:  # fmt: skip
     """Train on splits["train"]; after each epoch give each seed's row of history, with figures for every other split.
 
-    Every seed visits the images in an order of its own. The images stay on their device as uint8: turning them into
-    tensors one by one, as a loader does, costs far more than learning from them. Raises UserError, naming run and
-    seed, when a loss is no longer finite.
+    `epochs` are counted from 1; all of the block's unless given.
+
+    Every seed visits the images in an order of its own. Raises UserError, naming run, seed and step, when a number is
+    no longer finite.
     """
     train, labels = splits["train"], splits["train"].labels.long()
-    for epoch in range(1, block.epochs + 1):
+    for epoch in range(1, block.epochs + 1) if epochs is None else epochs:
         visits = torch.stack([order(len(labels), seed, epoch) for seed in seeds]).to(labels.device)
-        minibatches = (
-            (train.images.index_select(0, rows.flatten()).view(*rows.shape, *train.images.shape[1:]), labels[rows])
-            for rows in visits.split(block.batch_size, dim=1)
-        )
-        losses, counts = _epoch(learner, minibatches, seeds, name, epoch, block.lr)
+        losses, counts = _epoch(learner, train.images, labels, visits, block, seeds, f"{name} seed {{}}, epoch {epoch}")
         rows: list[Row] = [
             {"seed": seed, "epoch": epoch, "train_loss": loss / len(labels), "train_accuracy": hit / len(labels)}
             for seed, loss, hit in zip(seeds, losses, counts, strict=True)
@@ -81,29 +64,20 @@ def split_logits(model: Model, split: Split, batch_size: int = 2048) -> Tensor:
 
 
 def _epoch(
-    learner: Learner,
-    minibatches: Iterable[tuple[Tensor, Tensor]],
-    seeds: Sequence[int],
-    name: str,
-    epoch: int,
-    lr: float,
+    learner: Learner, images: Tensor, labels: Tensor, visits: Tensor, block: Training, seeds: Sequence[int], place: str
 ) -> tuple[list[float], list[int]]:
-    """Visit every minibatch once; return each seed's sum of losses and its hits."""
-    sizes, losses, counts = [], [], []
-    place = "{} seed {}, epoch {}, step {}: {} at lr {}; try a smaller lr"
+    """Visit every minibatch once; return each seed's sum of losses and its hits. `place` lacks the seed."""
+    advice = f"at lr {block.lr}; try a smaller lr"
     try:
-        for X, y in minibatches:
-            loss, hit = learner.step(X, y)
-            sizes.append(y.shape[-1])
-            losses.append(loss)
-            counts.append(hit)
+        losses, counts = learner.epoch(images, labels, visits, block.batch_size)
     except NonFinite as error:
-        seed = seeds[int(str(error.place.pop("entry", 0)))]
-        raise UserError(place.format(name, seed, epoch, len(sizes) + 1, error, lr)) from None
-    means = torch.stack(losses).tolist()  # the one wait for the device in an epoch
+        seed, step = seeds[int(str(error.place.pop("entry", 0)))], error.place.pop("step")
+        raise UserError(f"{place.format(seed)}, step {step}: {error} {advice}") from None
+    means = losses.tolist()  # the one wait for the device in an epoch
     for step, row in enumerate(means, 1):
         for seed, mean in zip(seeds, row, strict=True):
             if not math.isfinite(mean):
-                raise UserError(place.format(name, seed, epoch, step, f"the loss is {mean}", lr))
+                raise UserError(f"{place.format(seed)}, step {step}: the loss is {mean} {advice}")
+    sizes = [len(rows) for rows in visits[0].split(block.batch_size)]
     sums = [math.fsum(n * mean for n, mean in zip(sizes, column, strict=True)) for column in zip(*means, strict=True)]
-    return sums, torch.stack(counts).sum(0).tolist()
+    return sums, counts.tolist()

@@ -14,7 +14,8 @@ def test_exact_arithmetic_ends_in_the_same_bits():
     result = verdict("exact")
     assert result["identical"]
     assert result["largest_difference"] == 0
-    assert result["sha256"]["scratch"] == result["sha256"]["concise"]
+    assert list(result["sha256"]) == ["scratch", "concise", "fused"]
+    assert len(set(result["sha256"].values())) == 1
 
 
 def test_float32_comes_close_and_is_told_apart():
@@ -28,7 +29,7 @@ def test_float32_comes_close_and_is_told_apart():
     ("function", "fault"),
     [
         ("gradient", lambda dW, db: (dW, -db)),
-        ("gradient", lambda dW, db: (dW * (1 + 2**-40), db)),
+        ("gradient", lambda dW, db: (dW * (1 + 2**-22), db)),
     ],
 )
 def test_a_fault_in_one_route_is_seen(monkeypatch, function, fault):

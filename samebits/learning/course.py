@@ -1,0 +1,121 @@
+"""The way of a seed through its training, epoch by epoch, from wherever it stands."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from samebits.datasets.split import Split
+from samebits.learning.arithmetic import Arithmetic, Name, arithmetic, prepared
+from samebits.learning.initial import Layer, first_layers
+from samebits.learning.learner import Learner
+from samebits.learning.training import Row, fit
+
+if TYPE_CHECKING:
+    from samebits.base.params import Training
+
+TOGETHER = 2**23  # weights of the seeds that train side by side, in all: what a machine holds in its memory with ease
+
+Build = Callable[[Arithmetic, list[Layer], "Training"], Learner]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far a seed has come: its epochs, their rows of history, and what its learner carries on from there, without
+    a seeds' axis; at the end that is its model alone.
+    """
+
+    seed: int
+    epoch: int = 0
+    rows: list[Row] = field(default_factory=list)
+    carried: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Course:
+    """All that decides where a seed ends; and where it is computed, which decides nothing.
+
+    `name` is of dataset and run, for messages; `build` makes a learner from its first weights; `widths` are those of
+    its layers, from pixels to classes.
+    """
+
+    name: str
+    arithmetic: Name
+    block: Training
+    build: Build
+    splits: Mapping[str, Split]
+    widths: list[int]
+    where: torch.device
+
+    def prepare(self) -> None:
+        """Load compiled kernels, if so much work is worth it."""
+        prepared(arithmetic(self.arithmetic, self.where), self.where, self.work())
+
+    def work(self) -> int:
+        """Return how many pixels and weights pass by until all seeds have ended."""
+        images, block = len(self.splits["train"].labels), self.block
+        steps = -(-images // block.batch_size) * block.epochs * len(block.seeds)
+        return steps * (block.batch_size * self.widths[0] + self.weights())
+
+    def weights(self) -> int:
+        """Return how many weights a seed has."""
+        return int(math.fsum(a * b for a, b in pairwise(self.widths)))
+
+    def groups(self, seeds: Sequence[Standing], most: int = TOGETHER) -> Iterator[list[Standing]]:
+        """Split seeds into those that train side by side, at most so many, all as far; no result depends on how."""
+        size = max(1, min(most, TOGETHER // self.weights()))
+        for epoch in sorted({each.epoch for each in seeds}):
+            alike = [each for each in seeds if each.epoch == epoch]
+            for start in range(0, len(alike), size):
+                yield alike[start : start + size]
+
+    def follow(self, group: Sequence[Standing], epochs: int | None = None) -> Iterator[Group]:
+        """Train seeds that stand at the same epoch, so many epochs further or to the end; give what each epoch leaves.
+
+        Raises UserError, naming run, seed and step, when a number is no longer finite.
+        """
+        ops, seeds, start = arithmetic(self.arithmetic, self.where), [each.seed for each in group], group[0].epoch
+        learner = self.build(ops, first_layers(self.widths, self.block.init_std, seeds, self.where), self.block)
+        if start:
+            learner.go_on({name: torch.stack([each.carried[name] for each in group]) for name in group[0].carried})
+        reached, end = Group(list(group), learner, self.block.epochs), start + (epochs or self.block.epochs)
+        ahead = range(start + 1, min(end, self.block.epochs) + 1)
+        for rows in fit(ops, learner, self.splits, self.block, seeds, self.name, ahead):
+            reached = reached.after(rows)
+            yield reached
+
+
+@dataclass(frozen=True)
+class Group:
+    """Seeds side by side after an epoch; only who asks where they stand pays for copies."""
+
+    seeds: list[Standing]  # but for what they carry
+    learner: Learner
+    epochs: int  # of the whole course
+
+    @property
+    def ended(self) -> bool:
+        """Whether this was the last epoch."""
+        return self.seeds[0].epoch == self.epochs
+
+    def after(self, rows: Sequence[Row]) -> Group:
+        """Return the group as it is one epoch later."""
+        further = [
+            Standing(each.seed, each.epoch + 1, [*each.rows, row]) for each, row in zip(self.seeds, rows, strict=True)
+        ]
+        return Group(further, self.learner, self.epochs)
+
+    def standings(self) -> list[Standing]:
+        """Return where each seed stands now, on the CPU, in memory of its own."""
+        carried = self.learner.state() if self.ended else self.learner.carried()
+        carried = {name: tensor.cpu() for name, tensor in carried.items()}
+        return [
+            Standing(each.seed, each.epoch, each.rows, {name: tensor[i].clone() for name, tensor in carried.items()})
+            for i, each in enumerate(self.seeds)
+        ]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from safetensors.numpy import save_file
@@ -26,6 +27,13 @@ TITLES = {"digits": "Digits", "mnist": "MNIST", "fashion_mnist": "Fashion-MNIST"
 CLASSES = ["T-shirt/top", "Ankle boot", "7"]
 LABELS = [2, 0, 1, 1]
 RUNS = {"scratch": (3, 0.8), "concise": (2, 0.82), "mlp": (2, 0.9)}  # epochs, accuracy at last
+
+
+def enter(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Work in `folder`, whose own store of MLflow is the one that results go to."""
+    patch.chdir(folder)
+    patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    patch.delenv("DVC_ROOT", raising=False)
 
 
 def project(folder: Path, *datasets: str, seeds: tuple[int, ...] = (0,)) -> Path:

@@ -1,4 +1,6 @@
-"""A small network trained exactly and in float32; as a script it prints one hash of what is exact, one of float32."""
+"""A small network trained exactly and in float32; as a script it prints a hash each: float64 exactly, float32 as torch
+has it, on integers by plain operations, on integers by compiled kernels.
+"""
 
 from itertools import pairwise
 
@@ -19,11 +21,11 @@ def data() -> tuple[Tensor, Tensor]:
     return noise // 2 * marks[labels], labels
 
 
-def network(seed: int = 0) -> nn.Sequential:
-    """The network."""
+def network(seed: int = 0, dtype: torch.dtype = torch.float64) -> nn.Sequential:
+    """The network: in float64, or in float32, which trains on integers."""
     layers: list[nn.Module] = []
     for i, (a, b) in enumerate(pairwise(WIDTHS)):
-        layers += [exact.Linear(a, b, seed=seed, tag=f"layer {i}"), nn.ReLU()]
+        layers += [exact.Linear(a, b, seed=seed, tag=f"layer {i}", dtype=dtype), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
 
 
@@ -37,9 +39,9 @@ def train(model: nn.Module, optimiser: exact.SGD, loss: nn.Module, epochs: range
             optimiser.step()
 
 
-def trained(epochs: int = 3, seed: int = 0, std: float | None = None) -> nn.Module:
+def trained(epochs: int = 3, seed: int = 0, std: float | None = None, dtype: torch.dtype = torch.float64) -> nn.Module:
     """The network, trained exactly, from a uniform start or from a normal one with this deviation."""
-    model = network(seed)
+    model = network(seed, dtype)
     for layer in model:
         if std and isinstance(layer, exact.Linear):
             layer.normal_(std)
@@ -47,9 +49,9 @@ def trained(epochs: int = 3, seed: int = 0, std: float | None = None) -> nn.Modu
     return model
 
 
-def both() -> dict[str, Tensor]:
+def both(dtype: torch.dtype = torch.float64) -> dict[str, Tensor]:
     """What the network learns from either start."""
-    starts = {"uniform": trained(), "normal": trained(std=0.1)}
+    starts = {"uniform": trained(dtype=dtype), "normal": trained(std=0.1, dtype=dtype)}
     return {f"{start}.{name}": x for start, model in starts.items() for name, x in model.state_dict().items()}
 
 
@@ -75,4 +77,6 @@ def control(order: Tensor | None = None) -> nn.Module:
 
 
 if __name__ == "__main__":
-    print(exact.digest(both()), exact.digest(control().state_dict()))
+    print(exact.digest(both()), exact.digest(control().state_dict()), exact.digest(both(torch.float32)))
+    exact.prepare()  # where there is no numba, plain operations again
+    print(exact.digest(both(torch.float32)))

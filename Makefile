@@ -7,7 +7,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/.venv
 
-.PHONY: help demo repro test lint verify machines versions gate reference ui promote serve wheel bench claims lock clean venv command install
+.PHONY: help demo repro test lint verify machines versions gate reference ui promote serve wheel bench compare torture claims lock clean venv command install
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -17,8 +17,7 @@ demo: venv ## the whole pipeline on small digits, in .demo/, without network
 	@samebits demo
 
 repro: venv ## the real thing: what params.yaml names
-	@samebits check
-	dvc repro
+	@samebits repro
 	@echo "look at reports/index.html; compare the runs with: make ui"
 
 test: venv ## the tests
@@ -54,19 +53,25 @@ promote: venv ## the best run of each dataset becomes its champion
 	@samebits promote $(DATASETS)
 
 serve: venv ## a page to draw a digit on, and an HTTP API (PORT=8000)
-	@samebits serve $(DATASETS) $(PORT:%=--port %)
+	@$(if $(word 2,$(DATASETS)),$(error make serve takes one dataset, not "$(DATASETS)"))samebits serve $(DATASETS) $(PORT:%=--port %)
 
 wheel: venv ## dist/samebits-*.whl: the arithmetic, and all as an extra
 	rm -rf build
 	.venv/bin/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 	rm -rf build samebits.egg-info
 
+torture: venv ## kills, full disks, bad servers, mutated inputs (an hour)
+	python -m tests.faults
+
+compare: venv ## does exact training end where float32 does? (an hour)
+	python -m benchmarks.compare
+
 bench: venv ## what an epoch costs
 	python -m benchmarks.epoch
 	python -m benchmarks.busy
 
 lock: ## new pins in requirements.lock (needs uv)
-	uv pip compile pyproject.toml --extra pipeline --group dev --universal --python-version 3.11 --generate-hashes \
+	uv pip compile pyproject.toml --extra pipeline --extra cluster --group dev --universal --python-version 3.11 --generate-hashes \
 	    --no-header --upgrade --output-file requirements.lock
 
 clean: ## remove what make set up, but no result
@@ -89,7 +94,10 @@ command:
 CUDA := ^(torch|torchvision|triton|nvidia-|cuda-)
 TORCH_PINS = $(shell sed -nE 's/^((torch|torchvision)==[^ ]+).*/\1/p' requirements.lock)
 
+# A .venv that is a link is another checkout's: to clear it would take that one's packages away.
 install:
+	@if [ -L .venv ]; then echo "error: .venv is a link to $$(readlink .venv), which has other packages than \
+	requirements.lock: remove the link, and make sets up a .venv here" >&2; exit 1; fi
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "samebits needs Python 3.11 or newer: try make PYTHON=python3.12")'
 	@echo "setting up .venv: some GB to fetch and unpack, a few minutes"
 	$(PYTHON) -m venv --clear .venv

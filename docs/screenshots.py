@@ -106,9 +106,9 @@ def save(page: Page, name: str) -> None:
 
 
 @contextmanager
-def server(module: str, *arguments: str, **environment: str) -> Iterator[str]:
-    """Run `python -m stages.MODULE`, give the address that it prints, and end it with all that it started."""
-    line = [sys.executable, "-m", f"stages.{module}", *arguments]
+def server(command: str, *arguments: str, **environment: str) -> Iterator[str]:
+    """Run `samebits COMMAND`, give the address that it prints, and end it with all that it started."""
+    line = [sys.executable, "-m", "samebits", command, *arguments]
     with subprocess.Popen(
         line, env={**os.environ, **environment}, stdout=subprocess.PIPE, text=True, start_new_session=True
     ) as process:

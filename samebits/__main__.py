@@ -10,13 +10,14 @@ def main() -> None:
     spin_briefly()  # before a command imports torch
     try:
         from samebits.commands import line
+
+        line.run()  # which loads a command, and what that needs, when it is asked for
     except ModuleNotFoundError as error:
         _refuse(error)
-    line.run()
 
 
 def _refuse(error: ModuleNotFoundError) -> None:
-    """End with one sentence where only `samebits.exact` was installed."""
+    """End with one sentence where only `samebits.exact` was installed, or not all that the commands need."""
     if str(error.name).partition(".")[0] == "samebits":
         raise error
     sys.exit(f"error: {error.name} is not installed: the commands need `pip install 'samebits[pipeline]'`")

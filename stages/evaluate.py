@@ -9,7 +9,7 @@ from samebits.base.params import RUNS, load
 from samebits.datasets.arrays import load_summary
 from samebits.datasets.split import load_split
 from samebits.learning import device
-from samebits.learning.arithmetic import Arithmetic, arithmetic
+from samebits.learning.arithmetic import VERSIONS, Arithmetic, arithmetic, judging
 from samebits.learning.hits import correct
 from samebits.learning.load import load_models
 from samebits.learning.training import figures, split_logits
@@ -29,9 +29,11 @@ def main(dataset: str) -> None:
 def evaluate(dataset: str) -> None:
     """Write metrics and predictions of all runs of a dataset."""
     params, where, data = load(), device.chosen(), paths.processed(dataset)
-    ops, names = arithmetic(params.arithmetic, where), load_summary(data).classes
+    ops, names = judging(VERSIONS[params.arithmetic], where), load_summary(data).classes
     splits = {name: load_split(data, name, where) for name in ("train", "test", "validation")}
-    verdict = shared_start(ops, splits["train"], params.scratch, len(names), f"{dataset} shared start")
+    verdict = shared_start(
+        arithmetic(params.arithmetic, where), splits["train"], params.scratch, len(names), f"{dataset} shared start"
+    )
     fitted_on, held = calibration.held(splits)
     splits = {name: split for name, split in splits.items() if name != "train" and len(split.labels)}
     tested, calibrated, hashes = {}, {}, {}

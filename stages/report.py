@@ -6,7 +6,7 @@ from samebits.base import paths
 from samebits.base.command_line import run_stage
 from samebits.base.files import whole
 from samebits.base.params import load
-from samebits.base.schema import read_yaml
+from samebits.base.yaml import read_yaml
 from samebits.learning.arithmetic import arithmetic
 from samebits.outcome.leftovers import prune
 from samebits.outcome.reader import read_dataset
@@ -18,7 +18,7 @@ from samebits.report.lessons.learn import learn
 def main() -> None:
     """Write reports/: index.html, summary.md for a pull request, plots/*.csv for `dvc plots`, figures/ for slides."""
     params = load()
-    arithmetic("exact")  # or say why not: the lessons and the proof are computed in it, whatever the models are
+    arithmetic("wide")  # or say why not: the lessons and the proof are computed in it, whatever the models are
     if "DVC_STAGE" in os.environ:
         outputs = [paths.PROCESSED, paths.MODELS, paths.METRICS, paths.PREDICTIONS]
         prune(outputs, known=read_yaml(paths.CATALOG), wanted=params.datasets)

@@ -1,22 +1,15 @@
 """Stage train-scratch: softmax regression with raw tensors. Writes models/DATASET/scratch."""
 
 from samebits.base.command_line import run_stage
-from samebits.base.params import Training, load
-from samebits.learning.arithmetic import Arithmetic
-from samebits.learning.initial import Layer
+from samebits.base.params import load
 from samebits.learning.run import train
-from samebits.learning.scratch import Scratch
-
-
-def build(ops: Arithmetic, layers: list[Layer], block: Training) -> Scratch:
-    """Return the learner: one layer, by hand."""
-    [(W, b)] = layers
-    return Scratch(ops, W, b, block.lr, block.momentum)
+from samebits.learning.scratch import build
+from samebits.seeds.training import trained
 
 
 def main(dataset: str) -> None:
     """Train softmax regression from scratch on DATASET, as params.yaml says under `scratch`."""
-    train(dataset, "scratch", build, load())
+    train(dataset, "scratch", build, load(), trained)
 
 
 if __name__ == "__main__":

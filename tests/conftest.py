@@ -13,6 +13,7 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A shell starts its background jobs deaf to Ctrl-C, and so would be every process that the tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup is deaf to that
 ROOT = Path(__file__).parent.parent
 
 

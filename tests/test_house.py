@@ -16,6 +16,7 @@ ROOMS = (
     "samebits.base",
     "samebits.datasets",
     "samebits.learning",
+    "samebits.seeds",
     "samebits.measures",
     "samebits.outcome",
     "samebits.report",

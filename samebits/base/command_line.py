@@ -1,13 +1,7 @@
-"""What every command line shares: one clear sentence for a user's mistake, and nothing lost.
+"""What every command line shares: one clear sentence for a user's mistake."""
 
-DVC removes a stage's outputs before it starts the stage. When the stage then fails, for whatever reason, the
-outputs that dvc.lock names are put back from DVC's cache, so that a failed run leaves things as it found them.
-"""
-
-import errno
 import functools
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from samebits.base import dvc, paths
-from samebits.base.errors import UserError
+from samebits.base import interruption, last_good, paths
+from samebits.base.errors import REASONS, UserError, WriteError, reason
 
 # What several commands take
 Datasets = Annotated[list[str] | None, typer.Argument(help="Only these; all of params.yaml if none.")]
@@ -24,22 +18,11 @@ Repro = Annotated[
     bool, typer.Option("--repro", help="Run first what is not up to date; DATASETS in a copy of the project.")
 ]
 
-REASONS = {
-    errno.ENOSPC: "the disk is full",
-    errno.EDQUOT: "the disk quota is used up",
-    errno.EROFS: "the file system is read-only",
-    errno.EACCES: "permission denied",
-    errno.EPERM: "permission denied",
-    errno.ENOTDIR: "a file is where a folder should be",
-    errno.EEXIST: "a file is where a folder should be",
-    errno.EISDIR: "a folder is where a file should be",
-}
-
 
 def run_stage(main: Callable[..., None]) -> None:
     """Run `main` as the command line of a stage: its arguments, its --help, its errors as sentences."""
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(guarded(main))
+    app.command()(guarded(last_good.replaced_by(main)))
     app()
 
 
@@ -50,8 +33,11 @@ def note(text: str) -> None:
 
 def require_project() -> None:
     """Raise UserError unless this is the root of a project."""
+    here = Path.cwd()
     if not paths.PIPELINE.is_file():
-        raise UserError(f"{Path.cwd()} holds no {paths.PIPELINE}: run this from the root of a samebits project")
+        above = next((folder for folder in here.parents if (folder / paths.PIPELINE).is_file()), None)
+        root = f"the root of the project, {os.path.relpath(above)}" if above else "the root of a samebits project"
+        raise UserError(f"{here} holds no {paths.PIPELINE}: run this from {root}")
 
 
 def guarded(main: Callable[..., None]) -> Callable[..., None]:
@@ -62,17 +48,14 @@ def guarded(main: Callable[..., None]) -> Callable[..., None]:
         try:
             main(*args, **options)
         except KeyboardInterrupt:
-            _fail("interrupted; nothing half-written is left behind", code=130)
+            _fail(interruption.SAID, interruption.exit_code())
         except UserError as error:
             _fail(str(error), error.exit_code)
         except OSError as error:
-            if error.errno not in REASONS:
-                _restore_outputs()
+            if error.filename is None and error.errno not in REASONS:  # no file's, but ours or the network's
                 raise
-            _fail(f"cannot write {error.filename or 'a file'}: {REASONS[error.errno]}", code=1)
-        except Exception:
-            _restore_outputs()
-            raise
+            what = "write" if isinstance(error, WriteError) else "use"
+            _fail(f"cannot {what} {error.filename or 'a file'}: {reason(error)}", code=1)
 
     return run
 
@@ -80,13 +63,4 @@ def guarded(main: Callable[..., None]) -> Callable[..., None]:
 def _fail(sentence: str, code: int) -> None:
     stage = os.environ.get("DVC_STAGE")
     print(f"error: {f'{stage}: ' if stage else ''}{sentence}", file=sys.stderr)
-    _restore_outputs()
     raise typer.Exit(code)
-
-
-def _restore_outputs() -> None:
-    """Under DVC, bring back the outputs of the last good run of this stage, where there was one."""
-    stage = os.environ.get("DVC_STAGE")
-    if stage:
-        line = dvc.line("checkout", "--quiet", "--force", stage)
-        subprocess.run(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)

@@ -1,10 +1,13 @@
 """DVC as a command of this very Python, in a process of its own: importing it costs seconds."""
 
+import hashlib
 import os
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+
+RWLOCK = Path(".dvc/tmp/rwlock")  # the list of which process reads and writes which file
 
 
 def line(*arguments: str) -> list[str]:
@@ -16,6 +19,24 @@ def cache() -> Path:
     """Return the folder of the checkout's DVC cache."""
     done = subprocess.run(line("cache", "dir"), capture_output=True, text=True, check=False)
     return Path(done.stdout.strip() or ".dvc/cache")
+
+
+def address(md5: str) -> str:
+    """Return where DVC's cache keeps what has this hash."""
+    return f"files/md5/{md5[:2]}/{md5[2:]}"
+
+
+def md5(path: Path) -> str:
+    """Return the hash by which DVC knows a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()
+
+
+def stages() -> list[str]:
+    """Name the stages of dvc.yaml; none if DVC cannot read it, which `dvc repro` will tell."""
+    return subprocess.run(
+        line("stage", "list", "--name-only"), capture_output=True, text=True, check=False
+    ).stdout.split()
 
 
 def with_this_python(environment: Mapping[str, str]) -> dict[str, str]:

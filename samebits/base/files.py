@@ -1,30 +1,43 @@
 """Files that appear whole or not at all, in bytes that depend on nothing but their content."""
 
 import csv
+import errno
 import hashlib
 import io
 import json
-import os
+import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from samebits.base.errors import WriteError
+
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """Give a scratch path beside `path`; on success it becomes `path` in one step, on failure it is removed."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.part")
+    """Give a scratch path beside `path`; on success it becomes `path` in one step, on failure it is removed.
+
+    Raises WriteError if that cannot be.
+    """
+    if not path.name:
+        raise WriteError(errno.EISDIR, "", str(path))
+    scratch = beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield scratch
         scratch.replace(path)
     except OSError as error:
-        error.filename = str(path)  # what the user knows it by; a full disk names no file at all
-        raise
+        # By the name that the user knows; a full disk names no file at all.
+        raise WriteError(error.errno, error.strerror, str(path)) from error
     finally:
         with suppress(OSError):
             scratch.unlink()
+
+
+def beside(path: Path) -> Path:
+    """Return a scratch path beside `path` that is nobody else's: containers that share a disk repeat process ids."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -38,12 +51,20 @@ def write_json(path: Path, value: Any) -> None:
 
     Raises ValueError for a NaN or an infinity, which JSON cannot hold.
     """
-    write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+    write_text(path, json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """Return what `write_json` writes."""
+    return json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
 
 
 def read_json(path: Path) -> Any:
-    """Read one JSON file."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Read one JSON file. Raises ValueError for what is none."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:

@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, StringConstraints
+from pydantic import BeforeValidator, Field
 
 from samebits.base import paths
 from samebits.base.errors import UserError
-from samebits.base.schema import Distinct, Strict, parse, read_yaml
+from samebits.base.schema import NAMED, Distinct, Strict, matching, parse
+from samebits.base.yaml import read_yaml
 
 RUNS = ("scratch", "concise", "mlp")
 MOST = 1000  # seeds
@@ -15,7 +16,7 @@ MOST = 1000  # seeds
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 # DVC joins matrix values with "-" into stage names, so a hyphen in a value could make two stages one.
-Dataset = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+$")]
+Dataset = Annotated[str, matching(*NAMED)]
 
 
 def _listed(seeds: Any) -> Any:
@@ -56,7 +57,7 @@ class Params(Strict):
     """The whole of params.yaml."""
 
     datasets: Annotated[list[Dataset], Field(min_length=1), Distinct]
-    arithmetic: Literal["float32", "exact"]
+    arithmetic: Literal["exact", "wide", "float32"]
     preprocess: Preprocess
     scratch: Softmax
     concise: Softmax

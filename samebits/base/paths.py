@@ -3,6 +3,7 @@
 RUN is one of params.RUNS, DATASET an entry of data/catalog.yaml.
 """
 
+import os
 from pathlib import Path
 
 PARAMS = Path("params.yaml")
@@ -22,6 +23,11 @@ LOGS = Path("logs")
 REFERENCE = Path("reference")
 
 SUMMARY, SPLIT = "summary.json", "{}.safetensors"  # in the folder of a dataset's splits
+
+
+def root() -> Path:
+    """Return the project's own folder; a copy that `dvc exp run --temp` works in is not it, DVC_ROOT is."""
+    return Path(os.environ.get("DVC_ROOT") or Path.cwd())
 
 
 def raw(dataset: str) -> Path:

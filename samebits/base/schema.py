@@ -1,11 +1,10 @@
-"""YAML read into typed values, with errors that name the key, the value and what is allowed."""
+"""Values that were read, as typed ones, with errors that name the key, the value and what is allowed."""
 
+import re
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Tag, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from samebits.base.errors import UserError
 
@@ -22,18 +21,21 @@ def _distinct(values: list[Any]) -> list[Any]:
     return values
 
 
+def matching(pattern: str, wanted: str) -> AfterValidator:
+    """Return a check that a text is of a form, which a message tells in words, for a pattern is a riddle to many."""
+
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(f"it should be {wanted}")
+        return text
+
+    return AfterValidator(check)
+
+
 Distinct = AfterValidator(_distinct)
+NAMED = "[a-z0-9_]+", "made of a-z, 0-9 and _"  # no hyphen: DVC joins names with it
+LONGEST, MOST = 200, 10  # characters of a value in a sentence, and wrong keys
 Model = TypeVar("Model", bound=BaseModel)
-
-
-def read_yaml(path: Path) -> Any:
-    """Read a YAML 1.2 file as DVC does (so that 1e-3 is a number). Raises UserError."""
-    try:
-        return YAML(typ="safe", pure=True).load(path)
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing: run from the folder that holds dvc.yaml") from None
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
 
 
 def parse(values: Any, model: type[Model], where: Path | str) -> Model:
@@ -41,12 +43,23 @@ def parse(values: Any, model: type[Model], where: Path | str) -> Model:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        clauses = "; ".join(_clause(model, problem) for problem in error.errors())
-        raise UserError(f"{where}: {clauses}") from None
+        raise UserError(f"{where}: {told(model, error)}") from None
+
+
+def told(model: type[BaseModel], error: ValidationError) -> str:
+    """Say in a clause for each wrong key what is wrong, and what would be right."""
+    clauses = [cut(_clause(model, problem)) for problem in error.errors()[:MOST]]
+    more = [f"and {error.error_count() - MOST} more"] if error.error_count() > MOST else []
+    return "; ".join(clauses + more)
+
+
+def cut(text: str, most: int = 2 * LONGEST) -> str:
+    """Return a text, or its beginning."""
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def _clause(model: type[BaseModel], problem: Any) -> str:
-    keys, _ = _follow(model, problem["loc"])
+    keys, found = _follow(model, problem["loc"])
     key = ".".join(keys) or "the file"
     if problem["type"] == "missing":
         return f"{key} is missing"
@@ -55,14 +68,35 @@ def _clause(model: type[BaseModel], problem: Any) -> str:
         return f"{key} is an unknown key; allowed here: {', '.join(getattr(around, 'model_fields', {}))}"
     if problem["type"] == "union_tag_invalid":
         return f"{key}.format is '{problem['ctx']['tag']}', but it should be one of {problem['ctx']['expected_tags']}"
-    reason = problem["msg"].removeprefix("Value error, ").replace("Input", "it").replace("String", "it")
-    return f"{key} is {problem['input']!r}, but {reason.replace('List', 'it', 1)}"
+    if problem["type"] in ("model_type", "model_attributes_type", "dict_type"):
+        wanted = ", ".join(getattr(found, "model_fields", {}) if problem["type"] != "dict_type" else ())
+        reason = f"it should hold the keys {wanted}" if wanted else "it should hold keys and what belongs to each"
+    else:
+        reason = problem["msg"].removeprefix("Value error, ").replace("Input", "it").replace("String", "it")
+    if problem["loc"][-1:] == ("[key]",):
+        return f"{key}: as a name {reason}"
+    return f"{key} is {_shown(problem['input'], key)}, but {reason.replace('List', 'it', 1)}"
+
+
+def _shown(value: Any, key: str) -> str:
+    """A value as YAML has it."""
+    if value is None:
+        return "empty" if key == "the file" else "null"
+    try:
+        return str(value).lower() if isinstance(value, bool) else cut(repr(value), LONGEST)
+    except ValueError:  # which Python raises for a number of thousands of digits
+        return "a number of very many digits"
 
 
 def _follow(model: Any, location: tuple[Any, ...]) -> tuple[list[str], Any]:
-    """Return the keys along `location`, and what is at its end; a tag tells models apart and is no key."""
+    """Return the keys along `location`, and what is at its end; a tag tells models apart and is no key.
+
+    Nor is "[key]", by which Pydantic says that it is the key that is wrong.
+    """
     keys = []
     for part in location:
+        if part == "[key]":
+            continue
         if part in (tagged := _tagged(model)):
             model = tagged[part]
             continue

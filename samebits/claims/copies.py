@@ -8,36 +8,59 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
 from ruamel.yaml import YAML
 
 from samebits.base import dvc, git, paths
+from samebits.base.alone import alone
 from samebits.base.errors import UserError
-from samebits.base.schema import read_yaml
+from samebits.base.yaml import read_yaml
+from samebits.claims import pipeline
 
-PATIENCE = 30  # seconds that DVC has to end after Ctrl-C; the stage that runs needs some to tidy up
 CODE = ("stages", "samebits")
 PROJECT = (paths.PIPELINE, ".dvcignore", paths.REQUIREMENTS, paths.CATALOG, paths.PARAMS)
 RESULTS = (paths.LOCK, paths.REFERENCE)  # what was committed of them
 SETTINGS = Path(".dvc/config")
+PREFIX = "samebits-"  # of temporary folders
+IN_USE = ".samebits-in-use"  # in each of them: tells ours from a folder of like name
+ABANDONED = 24 * 3600  # seconds
 # refs/exps/BA/SELINE.../NAME; whatever else is under refs/exps is DVC's own affair
 EXPERIMENT = r"refs/exps/[0-9a-f]{2}/[0-9a-f]{38}/[^/]+$"
 
 
 @contextmanager
 def temporary() -> Iterator[Path]:
-    """Give a folder that is gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="samebits-", ignore_cleanup_errors=True) as folder:
+    """Give a folder that is gone afterwards; if this process is killed, the next one that wants a folder removes it."""
+    _remove_abandoned()
+    with (
+        tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as folder,
+        alone(Path(folder) / IN_USE, folder),
+    ):
         yield Path(folder)
+
+
+def _remove_abandoned() -> None:
+    """Remove the temporary folders of processes that were killed: those older than a day whose lock nobody holds."""
+    for lock in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{IN_USE}"):
+        with suppress(OSError, NotImplementedError):  # Timeout is an OSError: somebody uses it
+            if time.time() - lock.stat().st_mtime > ABANDONED:
+                with FileLock(lock, timeout=0):
+                    shutil.rmtree(lock.parent, ignore_errors=True)
 
 
 @contextmanager
 def naming(datasets: list[str]) -> Iterator[Path]:
-    """Give a copy of the project as it is here, whose params.yaml names `datasets`, with this project's DVC cache."""
+    """Give a copy of the project as it is here, whose params.yaml names `datasets`, with this project's DVC cache.
+
+    Raises UserError for parameters that are wrong, and for a dataset that the catalog does not have.
+    """
+    pipeline.require(datasets)
     cache = dvc.cache().absolute()
     with temporary() as folder:
         copy = folder / "project"
@@ -47,6 +70,7 @@ def naming(datasets: list[str]) -> Iterator[Path]:
         settings = f"[core]\n    no_scm = true\n    site_cache_dir = {folder / 'site'}\n[cache]\n    dir = {cache}\n"
         (copy / ".dvc/config.local").write_text(settings)
         set_params(copy, {"datasets": datasets})
+        share_downloads(copy)
         yield copy
 
 
@@ -66,9 +90,14 @@ def _copy(path: Path, to: Path) -> None:
 
 
 def set_params(project: Path, changes: Mapping[str, Any]) -> None:
-    """Give keys of a copy's params.yaml other values, at any depth; its form does not matter."""
+    """Give keys of a copy's params.yaml other values, at any depth; its form does not matter.
+
+    Raises UserError if it holds no keys: a copy may be of a commit, whose params.yaml nobody has checked.
+    """
     path = project / paths.PARAMS
     values = read_yaml(path)
+    if not isinstance(values, dict):
+        raise UserError(f"{paths.PARAMS} holds no keys: {', '.join(changes)} cannot be set in the copy of it")
     _merge(values, changes)
     YAML().dump(values, path)
 
@@ -84,28 +113,19 @@ def _merge(values: dict[str, Any], changes: Mapping[str, Any]) -> None:
 def repro(targets: list[str], project: Path, environment: Mapping[str, str], *options: str) -> None:
     """Run `dvc repro` for some stages of a copy, and show on stderr what they print.
 
-    Raises UserError naming the stage that fails.
+    Raises UserError naming the stage that fails, as far as DVC came to one.
     """
-    line = dvc.line("repro", *options, *targets)
-    env = dvc.with_this_python(environment)
-    running = "before the first stage"
-    with subprocess.Popen(
-        line, cwd=project, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout
-        try:
-            for printed in process.stdout:
-                print(printed, end="", file=sys.stderr, flush=True)
-                if began := re.match(r"Running stage '(.+)':", printed):
-                    running = f"in stage {began[1]}"
-        except KeyboardInterrupt:  # which DVC and the stage had as well; they must end before the copy goes
-            try:
-                process.wait(PATIENCE)
-            except subprocess.TimeoutExpired:
-                process.kill()
-            raise
+    failed = "DVC failed before it ran a stage"
+    streams = {"env": dvc.with_this_python(environment), "stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE}
+    with pipeline.running("repro", *options, *targets, project=project, **streams) as process:
+        for printed in process.stdout or ():
+            print(printed, end="", file=sys.stderr, flush=True)
+            if began := re.match(r"Running stage '(.+)':", printed):
+                failed = f"the pipeline failed in stage {began[1]}"
+            elif re.match(r"(Updating|Generating) lock file", printed):
+                failed = failed.replace(" in stage ", " after stage ")
     if process.returncode:
-        raise UserError(f"the pipeline failed {running}, for the reason above")
+        raise UserError(f"{failed}, for the reason above")
 
 
 @contextmanager
@@ -117,7 +137,8 @@ def up_to_date(datasets: list[str] | None) -> Iterator[Path]:
     """
     git.require_repository("`dvc repro`")
     if not datasets:
-        repro([], Path(), os.environ)
+        with pipeline.in_order():
+            repro([], Path(), os.environ)
         yield Path()
         return
     with naming(datasets) as copy:
@@ -127,7 +148,19 @@ def up_to_date(datasets: list[str] | None) -> Iterator[Path]:
 
 def at_home() -> dict[str, str]:
     """Return the environment for a copy: relative paths in it, and MLflow's own store, stay this project's."""
-    return {**os.environ, "DVC_ROOT": os.environ.get("DVC_ROOT") or str(Path.cwd())}
+    return {**os.environ, "DVC_ROOT": os.environ.get("DVC_ROOT") or str(Path.cwd()), "DATASET_MIRROR": mirror()}
+
+
+def mirror() -> str:
+    """Return DATASET_MIRROR as a copy needs it: where there is none, the data that are here will do."""
+    mirror = os.environ.get("DATASET_MIRROR") or (str(paths.RAW) if paths.RAW.is_dir() else "")
+    return mirror if "://" in mirror or not mirror else str(Path(mirror).absolute())
+
+
+def share_downloads(copy: Path) -> None:
+    """Let a copy go on from the archives that are here: the stage download verifies whatever it is given."""
+    if paths.DOWNLOADS.is_dir() and os.access(paths.DOWNLOADS, os.W_OK):
+        (copy / paths.DOWNLOADS).symlink_to(paths.DOWNLOADS.absolute())
 
 
 def clone(commit: str, folder: Path, *options: str) -> Path:
@@ -144,6 +177,7 @@ def checked_out(rev: str) -> Iterator[Path]:
 
     Raises UserError if there is no such commit, or no dvc.lock in it.
     """
+    git.require_repository("a revision")
     commit = git.required("rev-parse", "--verify", f"{rev}^{{commit}}", otherwise=f"there is no commit '{rev}' here")
     cache = dvc.cache().absolute()
     with temporary() as folder:
@@ -156,13 +190,17 @@ def checked_out(rev: str) -> Iterator[Path]:
         (place / ".dvc/config.local").write_text(settings)
         line = dvc.line("checkout", "--quiet", "--force")  # what the cache lacks is not there then
         subprocess.run(line, cwd=place, env=git.plain_environment(), capture_output=True, check=False)
-        if paths.LOGS.is_dir():
-            shutil.copytree(paths.LOGS, place / paths.LOGS)  # of trainings; each knows by a hash which model it is of
+        with suppress(OSError):  # logs of trainings, as far as they can be read: each knows by a hash whose it is
+            shutil.copytree(paths.LOGS, place / paths.LOGS)
         yield place
 
 
 def experiments() -> dict[str, str]:
-    """Return name -> commit of all of DVC's experiments."""
+    """Return name -> commit of all of DVC's experiments. Raises UserError if there are none."""
+    git.require_repository("a list of DVC's experiments")
     listed = git.asked("for-each-ref", "--format=%(objectname) %(refname)", "refs/exps").split("\n")
     refs = (line.split(" ") for line in listed)
-    return {ref[1].split("/")[4]: ref[0] for ref in refs if len(ref) == 2 and re.match(EXPERIMENT, ref[1])}
+    found = {ref[1].split("/")[4]: ref[0] for ref in refs if len(ref) == 2 and re.match(EXPERIMENT, ref[1])}
+    if not found:
+        raise UserError("DVC has no experiments here: `dvc exp run` makes one")
+    return found

@@ -1,11 +1,11 @@
 """Two dvc.locks held against each other: which outputs differ, in which file of them, and what may have caused it."""
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from samebits.base import dvc
 from samebits.base.files import read_json
 from samebits.claims.contents import describe
 
@@ -58,7 +58,7 @@ def explain(difference: Difference, recorded: Path, here: Path, cache: Path) -> 
         return f"{path}, which is an output {'in dvc.lock' if before else 'here'} only"
     old, new = _identity(before), _identity(after)
     if old[0].endswith(".dir"):
-        listing = cache / _address(old[0])
+        listing = cache / dvc.address(old[0])
         if not listing.exists():
             return _unknown(path, old, new)
         files = {entry["relpath"]: entry["md5"] for entry in read_json(listing)}, _listing(here / path)
@@ -69,8 +69,8 @@ def explain(difference: Difference, recorded: Path, here: Path, cache: Path) -> 
         if names[0] not in files[0] or names[0] not in files[1]:
             return f"{path}, which is {'in dvc.lock' if names[0] in files[0] else 'here'} only"
         old, new = (files[0][names[0]], None), (files[1][names[0]], None)
-    places = [recorded / path, cache / _address(old[0])]
-    file = next((place for place in places if place.is_file() and _md5(place) == old[0]), None)
+    places = [recorded / path, cache / dvc.address(old[0])]
+    file = next((place for place in places if place.is_file() and dvc.md5(place) == old[0]), None)
     if file is None:
         return _unknown(path, old, new)
     how = describe(file, here / path, path.suffix)
@@ -110,14 +110,4 @@ def _made(dependency: Path, outs: set[Path]) -> bool:
 
 
 def _listing(folder: Path) -> dict[str, str]:
-    return {file.relative_to(folder).as_posix(): _md5(file) for file in folder.rglob("*") if file.is_file()}
-
-
-def _address(md5: str) -> str:
-    """Where DVC's cache keeps what has this hash."""
-    return f"files/md5/{md5[:2]}/{md5[2:]}"
-
-
-def _md5(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "md5").hexdigest()
+    return {file.relative_to(folder).as_posix(): dvc.md5(file) for file in folder.rglob("*") if file.is_file()}

@@ -1,13 +1,13 @@
 """The pipeline of a commit, run in a clone without a cache, so that its dvc.lock is made anew."""
 
-import os
 import subprocess
 from pathlib import Path
 
 from samebits.base import dvc, git, paths
 from samebits.base.command_line import note
 from samebits.base.errors import UserError
-from samebits.base.schema import read_yaml
+from samebits.base.lockfile import dataset_of
+from samebits.base.yaml import read_yaml
 from samebits.claims import copies
 from samebits.claims.differences import Lock
 
@@ -34,15 +34,14 @@ def make_clone(commit: str, folder: Path) -> Path:
     # A cache of its own, even where several projects share one; and nothing left behind in DVC's own folders.
     settings = f"[core]\n    no_scm = true\n    site_cache_dir = {folder / '.site'}\n[cache]\n    dir = cache\n"
     (clone / ".dvc/config.local").write_text(settings)
-    # The stage download verifies whatever it is given, so archives that are here already need not come from the web.
-    paths.DOWNLOADS.mkdir(parents=True, exist_ok=True)
-    (clone / paths.DOWNLOADS).symlink_to(paths.DOWNLOADS.absolute())
+    copies.share_downloads(clone)
     return clone
 
 
 def take_lock(clone: Path, commit: str) -> Lock:
     """Return the entries of dvc.lock in the clone and remove it, so that there DVC knows of no result."""
-    entries: Lock | None = (read_yaml(clone / paths.LOCK) or {}).get("stages")
+    values = read_yaml(clone / paths.LOCK)
+    entries: Lock | None = values.get("stages") if isinstance(values, dict) else None
     if not entries:
         raise UserError(f"dvc.lock at {commit} has no entries: `make repro` makes them, then it is to be committed")
     (clone / paths.LOCK).unlink()
@@ -74,11 +73,6 @@ def choose_stages(clone: Path, recorded: Lock, commit: str, *datasets: str) -> l
     return stages
 
 
-def dataset_of(stage: str) -> str:
-    """Return the dataset in STAGE@DATASET or STAGE@DATASET-RUN (its name has no hyphen), "" if there is none."""
-    return stage.partition("@")[2].partition("-")[0]
-
-
 def rerun(stages: list[str], clone: Path) -> Lock:
     """Run the stages in the clone and return what its dvc.lock says then, in the order in which they ran.
 
@@ -94,9 +88,9 @@ def rerun(stages: list[str], clone: Path) -> Lock:
 
 def environment(clone: Path) -> dict[str, str]:
     """Return the user's settings, made good for the clone; MLflow's store is in there too: a check is no new result."""
-    mirror = os.environ.get("DATASET_MIRROR") or (str(paths.RAW) if paths.RAW.is_dir() else "")
     return {
         **dvc.with_this_python(git.plain_environment()),
-        "DATASET_MIRROR": mirror if "://" in mirror or not mirror else str(Path(mirror).absolute()),
+        "DATASET_MIRROR": copies.mirror(),
+        "SEED_STORE": "off",  # a claim is proved by computing
         "MLFLOW_TRACKING_URI": f"sqlite:///{clone / 'mlflow.db'}",
     }

@@ -1,6 +1,7 @@
 """Declare data of one's own: look at a CSV file or a folder of pictures and say what data/catalog.yaml needs of it."""
 
 import io
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +11,7 @@ from ruamel.yaml import YAML
 from samebits.base import paths
 from samebits.base.errors import UserError
 from samebits.base.files import sha256, write_text
-from samebits.base.schema import parse
+from samebits.base.schema import NAMED, parse
 from samebits.datasets import catalog, folder, local, table
 from samebits.datasets.catalog import MOST_CLASSES, Catalog
 from samebits.datasets.pictures import decode
@@ -30,6 +31,9 @@ def main(
     write: Annotated[bool, typer.Option("--write", help="Append the entry to data/catalog.yaml.")] = False,
 ) -> None:
     """Print the entry of PATH for data/catalog.yaml, after reading all of it as the pipeline will."""
+    pattern, wanted = NAMED
+    if not re.fullmatch(pattern, name):
+        raise UserError(f"NAME is '{name}', but it should be {wanted}")
     known = catalog.load(paths.CATALOG)
     if name in known.root:
         raise UserError(f"{paths.CATALOG} has an entry {name} already: take it out, or choose another name")

@@ -3,17 +3,19 @@
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 from samebits.base import paths
-from samebits.claims import copies
+from samebits.claims import copies, pipeline
 
 FOLDER = Path(".demo")
 # So few images make few steps: the network needs more epochs and longer strides.
-PARAMS = {"datasets": ["digits"], "mlp": {"lr": 0.1, "epochs": 40}}
+PARAMS: dict[str, Any] = {"datasets": ["digits"], "mlp": {"lr": 0.1, "epochs": 40}}
 
 
 def main() -> None:
     """Run the pipeline on digits in .demo/, which begins empty, and leave a report there."""
+    pipeline.require(PARAMS["datasets"])  # before the last demo goes
     shutil.rmtree(FOLDER, ignore_errors=True)
     copies.copy_project(FOLDER)
     copies.set_params(FOLDER, PARAMS)

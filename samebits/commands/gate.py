@@ -11,14 +11,15 @@ from typing import Annotated
 
 import typer
 
-from samebits.base.command_line import Datasets, Repro, note
+from samebits.base.command_line import Datasets, Repro
 from samebits.base.errors import UserError
 from samebits.base.files import write_text
 from samebits.base.params import load
 from samebits.claims import copies
 from samebits.gate import render
-from samebits.gate.judge import judge
+from samebits.gate.judge import judge, without_reference
 from samebits.gate.references import chosen
+from samebits.gate.verdicts import Result
 
 
 def main(
@@ -32,16 +33,16 @@ def main(
     if not 0 < alpha < 0.5:
         raise UserError(f"--alpha is {alpha}, but a rate of false alarms is greater than 0 and less than 0.5")
     asked = chosen(datasets, load())
-    with copies.up_to_date(datasets) if repro else nullcontext(Path()) as project, chdir(project):
-        result = judge(asked, load(), alpha)
+    if repro and (missing := without_reference(asked)):  # with which no training could pass
+        result = Result([], missing, alpha)
+    else:
+        with copies.up_to_date(datasets) if repro else nullcontext(Path()) as project, chdir(project):
+            result = judge(asked, load(), alpha)
+    print(render.terminal(result), flush=True)  # before a file that cannot be written
+    for refusal in result.refusals:
+        print(f"error: {refusal}", file=sys.stderr)
     for path, text in ((markdown, render.markdown), (junit, render.junit)):
         if path:
             write_text(path, text(result))
-    print(render.terminal(result))
-    for refusal in result.refusals:
-        print(f"error: {refusal}", file=sys.stderr)
-    if result.refusals and not repro and (unnamed := set(asked) - set(load().datasets)):
-        names = " ".join(sorted(unnamed))
-        note(f"params.yaml does not name {names}: `samebits gate {names} --repro` runs it in a copy of the project")
     if not result.passes:
         raise typer.Exit(1)

@@ -7,18 +7,23 @@ from its source.
 import ast
 import functools
 import importlib
+import tomllib
 from collections.abc import Callable, Sequence
+from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from samebits.base.command_line import guarded, require_project
+from samebits.base.patience import leave
+from samebits.base.source import ROOT
 
 GROUPS = {
-    "Look and try": ("demo", "check", "declare"),
+    "Look and try": ("demo", "repro", "check", "declare"),
     "Ask a trained model": ("predict", "serve"),
+    "Keep what was trained": ("store",),
     "Compare runs": ("ui", "publish", "promote"),
     "Guard results": ("gate", "reference"),
     "Prove results": ("verify", "claims", "machines"),
@@ -51,10 +56,24 @@ def _summary(name: str) -> str:
     return ast.get_docstring(main) or ""
 
 
+class Command(TyperCommand):
+    """A command to which an empty text is no answer: as a path it would be this folder, as a name anything."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Refuse an argument or an option that is there and empty."""
+        given = self.make_parser(ctx).parse_args(list(args))[0]
+        parameter: Any  # typer has a class of its own for it
+        for parameter in self.params:
+            value = given.get(parameter.name)
+            if "" in (value if isinstance(value, list | tuple) else [value]) and not ctx.resilient_parsing:
+                raise typer.BadParameter("it is empty", ctx, parameter)
+        return super().parse_args(ctx, args)
+
+
 def _loaded(name: str) -> Any:
     module = importlib.import_module(f"samebits.commands.{name}")
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command(name)(guarded(module.main if name in ANYWHERE else _in_project(module.main)))
+    app.command(name, cls=Command)(guarded(module.main if name in ANYWHERE else _in_project(module.main)))
     return typer.main.get_command(app)
 
 
@@ -67,12 +86,29 @@ def _in_project(main: Callable[..., None]) -> Callable[..., None]:
     return checked
 
 
+def _tell_version(asked: bool) -> None:
+    """A checkout, which nobody installs, says it in pyproject.toml."""
+    if asked:
+        project = ROOT / "pyproject.toml"
+        inside = tomllib.loads(project.read_text(encoding="utf-8")) if project.is_file() else {}
+        print(f"samebits {inside['project']['version'] if inside else metadata.version('samebits')}")
+        raise typer.Exit
+
+
 def run(arguments: Sequence[str] | None = None) -> None:
     """Run the command that the arguments, or those of this process, ask for."""
     app = typer.Typer(cls=Commands, pretty_exceptions_enable=False, no_args_is_help=True)
 
     @app.callback()
-    def samebits() -> None:
+    def samebits(
+        version: Annotated[
+            bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Say the version and end.")
+        ] = False,
+    ) -> None:
         """Softmax classification whose results are the same bits everywhere."""
 
-    app(arguments, prog_name="samebits")
+    try:
+        app(arguments, prog_name="samebits")
+    except SystemExit as end:
+        leave(end.code)
+        raise

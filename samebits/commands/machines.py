@@ -11,7 +11,7 @@ def main(
     kind: Annotated[
         list[str] | None,
         typer.Option(
-            help=f"Only this kind, beside this machine; can be given again. {', '.join(kinds.ALL)}, "
+            help=f"Only this kind, beside this machine; can be given again. {', '.join(kinds.OTHERS)}, "
             "or any other x86-64 processor that qemu knows."
         ),
     ] = None,

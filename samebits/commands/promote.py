@@ -3,7 +3,8 @@
 from samebits.base import params, paths
 from samebits.base.command_line import Datasets
 from samebits.datasets import catalog
-from samebits.tracking.promoting import best, card
+from samebits.tracking.address import address, is_new
+from samebits.tracking.promoting import best, card, nothing
 from samebits.tracking.registry import register
 from samebits.tracking.store import connect
 
@@ -16,6 +17,8 @@ def main(
     """Register the best published run of each dataset and make it the champion."""
     known = catalog.load(paths.CATALOG)
     entries = {dataset: known.entry(dataset) for dataset in datasets or params.load().datasets}
+    if is_new(address()):
+        raise nothing(next(iter(entries)))
     with connect() as store:
         for dataset, entry in entries.items():
             chosen, by = best(dataset, store.finished(dataset))

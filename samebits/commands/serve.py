@@ -1,6 +1,7 @@
 """`make serve`: a page to draw a digit on, and POST /predict for programs, on this machine only."""
 
 import errno
+import os
 from typing import Annotated
 
 import typer
@@ -27,8 +28,8 @@ def main(
         raise UserError(f"port {port} {why}: --port N takes another, --port 0 any free one") from None
     about = classifier.description
     print(f"{about.dataset} {about.run}: http://{HOST}:{server.server_port}/ (Ctrl-C stops it)", flush=True)
-    with server:
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:  # how a server ends
-            print("\nstopped")
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:  # how a server ends
+        print("\nstopped", flush=True)
+        os._exit(0)  # at once: an ordinary end waits for the threads that decode and predict

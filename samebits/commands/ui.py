@@ -22,9 +22,9 @@ def main(port: Annotated[int, typer.Option(min=1, max=65535, help="On this machi
     uri = address()
     if not uri.startswith("http"):
         require_free(port)
-    best_effort.publish()
-    with connect() as store:
+    with connect() as store:  # first, for where there is no store nothing can be published
         page = f"#/experiments/{store.experiment}/runs?{VIEW}&viewStateShareKey={store.save_view()}"
+    best_effort.publish(hurry=False)
     if uri.startswith("http"):
         print(f"MLflow is at {shown(uri).rstrip('/')}/{page}")
         return

@@ -10,16 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, RootModel, StringConstraints, Tag
+from pydantic import Discriminator, Field, RootModel, Tag
 
 from samebits.base.errors import UserError
-from samebits.base.schema import Distinct, Strict, parse, read_yaml
+from samebits.base.schema import NAMED, Distinct, Strict, matching, parse
+from samebits.base.yaml import read_yaml
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+$")]  # no hyphen: DVC joins names with it
-FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*$")]
-Url = Annotated[str, StringConstraints(pattern=r"^https?://\S+$")]
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Md5 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+Name = Annotated[str, matching(*NAMED)]
+FileName = Annotated[str, matching(r"[A-Za-z0-9_][A-Za-z0-9._-]*", "the name of a file: letters, digits, _, . and -")]
+Url = Annotated[str, matching(r"https?://\S+", "a URL that begins with http:// or https://")]
+Sha256 = Annotated[str, matching(r"[0-9a-f]{64}", "64 digits of 0-9 and a-f")]
+Md5 = Annotated[str, matching(r"[0-9a-f]{32}", "32 digits of 0-9 and a-f")]
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 MOST_CLASSES = 256  # labels are bytes
@@ -135,7 +136,7 @@ class Catalog(RootModel[dict[Name, AnyEntry]]):
     def entry(self, dataset: str) -> Idx | Own:
         """Return one dataset. Raises UserError, naming those there are, if it is unknown."""
         if dataset not in self.root:
-            raise UserError(f"unknown dataset '{dataset}': the catalog has {', '.join(self.root)}")
+            raise UserError(f"unknown dataset '{dataset}': the catalog has {', '.join(self.root) or 'none'}")
         return self.root[dataset]
 
     def owners(self, sha256: str) -> Iterator[str]:

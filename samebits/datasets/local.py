@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from samebits.base.errors import UserError
-from samebits.base.files import sha256
+from samebits.base.files import beside, sha256
 from samebits.datasets.catalog import Folder, Own, Table
 
 TABLE = "table.csv"  # what a table is called in data/raw/DATASET
@@ -86,7 +86,7 @@ def _copy(source: Path, to: Path, entry: Own) -> None:
 @contextmanager
 def _whole_folder(path: Path) -> Iterator[Path]:
     """Give a scratch folder beside `path`; on success it takes the place of `path`, on failure it is removed."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.part")
+    scratch = beside(path)
     try:
         scratch.mkdir(parents=True)
         yield scratch

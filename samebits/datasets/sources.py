@@ -5,15 +5,18 @@ A source that does not have the right file, for whatever reason, has failed, and
 
 import gzip
 import hashlib
+import math
 import sys
 import zlib
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from samebits.base.alone import alone
 from samebits.base.errors import UserError
 from samebits.datasets import bundled
 from samebits.datasets.catalog import Catalog, Idx, IdxFile
@@ -171,7 +174,14 @@ class Web:
         return self.title
 
     def get(self, name: str, file: IdxFile, catalog: Catalog) -> bytes:
-        """Download `name`, going on where an earlier try broke off, and verify it."""
+        """Download `name`, going on where an earlier try broke off, and verify it. One process at a time does."""
+        with alone(self.downloads / ".lock", f"{self.downloads}", patience=math.inf):
+            if (self.downloads / name).exists():  # another one brought it meanwhile, or it is wrong
+                with suppress(FailedError):
+                    return read_archive(self.downloads / name, file, catalog)
+            return self._get(name, file, catalog)
+
+    def _get(self, name: str, file: IdxFile, catalog: Catalog) -> bytes:
         part = self.downloads / f"{name}.part"
         resumed = part.exists()
         download(f"{self.url.rstrip('/')}/{name}", part, limit=file.size + file.size // 100 + 4096)
@@ -181,6 +191,6 @@ class Web:
             part.unlink()
             if not resumed:
                 raise
-            return self.get(name, file, catalog)  # perhaps the earlier part was at fault: once more from the start
+            return self._get(name, file, catalog)  # perhaps the earlier part was at fault: once more from the start
         part.replace(self.downloads / name)
         return data

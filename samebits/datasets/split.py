@@ -24,7 +24,12 @@ def load_split(folder: Path, name: str, device: torch.device | str = "cpu") -> S
     """Read split `name` from data/processed/DATASET onto `device`. Raises UserError if it is not to be read."""
     path = folder / paths.SPLIT.format(name)
     try:
-        return Split(**load_file(path, device=str(device)))
+        split = Split(**load_file(path, device=str(device)))
+        if (split.images.dtype, split.labels.dtype) != (torch.uint8, torch.uint8):
+            raise TypeError("they are not uint8")
+        if split.images.ndim != 3 or split.labels.shape != split.images.shape[:1]:
+            raise TypeError(f"their shapes are {list(split.images.shape)} and {list(split.labels.shape)}")
+        return split
     except FileNotFoundError:
         raise UserError(f"{path} is missing: `dvc repro` writes it in its preprocess stage") from None
     except (SafetensorError, TypeError) as error:

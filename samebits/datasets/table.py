@@ -73,10 +73,14 @@ class Scale:
         try:
             with path.open(encoding="utf-8", newline="") as file:
                 rows = list(csv.DictReader(file))
+            least, greatest = (np.array([float(row[end]) for row in rows]) for end in ("least", "greatest"))
+            if not rows or not np.isfinite([least, greatest]).all() or (least > greatest).any():
+                raise ValueError
+            return cls([row["column"] for row in rows], least, greatest)
         except FileNotFoundError:
             raise UserError(f"{path} is missing: `dvc repro` writes it in its preprocess stage") from None
-        least, greatest = (np.array([float(row[end]) for row in rows]) for end in ("least", "greatest"))
-        return cls([row["column"] for row in rows], least, greatest)
+        except (csv.Error, KeyError, TypeError, ValueError):
+            raise UserError(f"{path} does not hold the ranges of columns: run `dvc repro` again") from None
 
 
 def read_splits(path: Path, entry: catalog.Table) -> tuple[Split, Split, Scale]:

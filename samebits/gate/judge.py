@@ -19,6 +19,18 @@ def judge(datasets: list[str], params: Params, alpha: float) -> Result:
     return Result(compare(pairs, alpha), refusals, alpha)
 
 
+def without_reference(datasets: list[str]) -> list[str]:
+    """Return why, for each run that has no reference to be held against: what is known before anything is trained."""
+    reasons = []
+    for dataset in datasets:
+        for run in RUNS:
+            try:
+                recorded(dataset, run)
+            except UserError as error:
+                reasons.append(f"{dataset} {run}: {error}")
+    return reasons
+
+
 def read(dataset: str, run: str, params: Params) -> tuple[tuple[Record, Record] | None, list[str]]:
     """Return the reference and the run as it is here, if both can be read, and every reason not to compare them."""
     try:

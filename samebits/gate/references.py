@@ -12,12 +12,12 @@ from pathlib import Path
 import pandas as pd
 
 from samebits.base import git, paths
-from samebits.base.errors import UserError
+from samebits.base.errors import UserError, reason
 from samebits.base.files import read_json
 from samebits.base.params import Params
 from samebits.datasets import catalog
 from samebits.gate.records import Provenance, Record, parameters, record
-from samebits.outcome.reader import read_data, read_run, require_fresh
+from samebits.outcome.reader import StaleError, read_data, read_run, require_fresh
 
 
 def chosen(datasets: list[str] | None, params: Params) -> list[str]:
@@ -25,16 +25,23 @@ def chosen(datasets: list[str] | None, params: Params) -> list[str]:
 
     Raises UserError for one that is not in the catalog.
     """
-    known = catalog.load(paths.CATALOG)
-    for dataset in datasets or ():
+    known, asked = catalog.load(paths.CATALOG), list(dict.fromkeys(datasets or params.datasets))
+    for dataset in asked:
         known.entry(dataset)
-    return list(dict.fromkeys(datasets or params.datasets))
+    return asked
 
 
 def measured(dataset: str, run: str, params: Params) -> Record:
     """Return the figures of a run as its finished outputs have them. Raises UserError if they cannot be relied on."""
-    found = read_run(data := read_data(dataset), run, params)
-    require_fresh(dataset, run)
+    try:
+        found = read_run(data := read_data(dataset), run, params)
+        require_fresh(dataset, run)
+    except StaleError as error:
+        if dataset in params.datasets:
+            raise
+        # of which `dvc repro` knows no stage
+        more = f"params.yaml does not name {dataset}, so give --repro, which runs it in a copy of the project"
+        raise UserError(f"{error.fault}: {more}") from None
     seeds = found.training.seeds
     values = {
         "test_accuracy": found.metrics["test"]["accuracy"]["per_seed"],
@@ -69,9 +76,13 @@ def recorded(dataset: str, run: str) -> Record:
     try:
         reference = record(read_json(path), path)
     except FileNotFoundError:
-        raise UserError(f"{path} is missing: `make reference` writes it, then it is to be committed") from None
+        make = f"`make reference DATASETS={dataset}`"
+        raise UserError(f"{path} is missing: {make} writes it, then it is to be committed") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {reason(error)}") from None
     except ValueError as error:
-        raise UserError(f"{path} is not valid JSON ({error}): restore it from Git") from None
+        fault = f"not valid JSON ({error})" if path.stat().st_size else "empty"
+        raise UserError(f"{path} is {fault}: restore it from Git") from None
     if (reference.dataset, reference.run) != (dataset, run):
         raise UserError(f"{path} is the reference of {reference.dataset} {reference.run}: restore it from Git")
     return reference

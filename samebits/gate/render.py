@@ -1,9 +1,9 @@
 """The gate's result as a table for a terminal, as Markdown for a pull request and as JUnit XML for CI."""
 
 import math
-from collections.abc import Sequence
 from xml.etree import ElementTree
 
+from samebits.base.markdown import plain
 from samebits.gate.verdicts import Comparison, Result, Verdict
 
 COLUMNS = ("dataset", "run", "quantity", "reference", "here", "change", "p", "would catch", "verdict", "by")
@@ -25,9 +25,9 @@ def terminal(result: Result) -> str:
 def markdown(result: Result) -> str:
     """Return a heading, the summary, whatever is not comparable, and the table."""
     header = "|".join(COLUMNS), "|".join("--:" if i in range(3, 8) else "---" for i in range(len(COLUMNS)))
-    rows = ["|".join(_escaped(cells(comparison))) for comparison in result.comparisons]
+    rows = ["|".join(map(plain, cells(comparison))) for comparison in result.comparisons]
     table = [f"|{row}|" for row in (*header, *rows)] if rows else []
-    refusals = [f"- **not comparable**: {_escaped([refusal])[0]}" for refusal in result.refusals]
+    refusals = [f"- **not comparable**: {plain(refusal)}" for refusal in result.refusals]
     parts = ["## Gate", summary(result), "\n".join(refusals), "\n".join(table), *legend(result)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -66,12 +66,13 @@ def summary(result: Result) -> str:
         )
         refused = f"not comparable, for {_reasons(len(result.refusals))}" if result.refusals else ""
         return f"gate: FAILED: {'; '.join(part for part in (told_of, refused) if part)}"
-    changed = dict.fromkeys(f"{c.dataset} {c.run}" for c in result.comparisons if c.verdict is not Verdict.IDENTICAL)
+    changed = dict.fromkeys((c.dataset, c.run) for c in result.comparisons if c.verdict is not Verdict.IDENTICAL)
     if not changed:
         return "gate: passed: identical, every figure has the bits of the reference"
+    names, datasets = map(" ".join, changed), dict.fromkeys(dataset for dataset, _ in changed)
+    make = f'`make reference DATASETS="{" ".join(datasets)}"`'
     return (
-        f"gate: passed, with notice: changed but no worse: {', '.join(changed)}; "
-        "`make reference` takes the new figures, if they are meant"
+        f"gate: passed, with notice: changed but no worse: {', '.join(names)}; {make} takes the new figures, if meant"
     )
 
 
@@ -118,7 +119,3 @@ def _name(comparison: Comparison) -> str:
 
 def _reasons(n: int) -> str:
     return "1 reason" if n == 1 else f"{n} reasons"
-
-
-def _escaped(texts: Sequence[str]) -> list[str]:
-    return [text.replace("|", "\\|").replace("<", "&lt;") for text in texts]

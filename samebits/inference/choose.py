@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from samebits.base import paths
+from samebits.base import params, paths
 from samebits.base.command_line import require_project
 from samebits.base.errors import UserError
 from samebits.base.params import RUNS
@@ -23,7 +23,7 @@ def choose(dataset: str, run: str | None, model: str | None, seed: int | None, f
     `model` is the path of a file, or models:/NAME@ALIAS, which `fetch` gets. Raises UserError.
     """
     if model is None:
-        return _of_run(dataset, run or DEFAULT, seed)
+        return _of_run(dataset, DEFAULT if run is None else run, seed)
     if run is not None:
         raise UserError(f"--run {run} and --model {model} name two models: give one of them")
     if not model.startswith(REGISTRY):
@@ -39,9 +39,13 @@ def _of_run(dataset: str, run: str, seed: int | None) -> Classifier:
     require_project()
     if run not in RUNS:
         raise UserError(f"--run {run} is none of {', '.join(RUNS)}; --model takes a file or {REGISTRY}NAME@ALIAS")
-    if not paths.processed(dataset).exists():
+    path = paths.model(dataset, run)
+    if not path.exists():
         catalog.load(paths.CATALOG).entry(dataset)  # or say that there is no such dataset
-    return _load(paths.model(dataset, run), dataset, seed)
+        named = dataset in params.load().datasets  # or else `dvc repro` does nothing for it
+        first = "" if named else f"put {dataset} into `datasets` of params.yaml, then "
+        raise UserError(f"{path} is missing: {first}`dvc repro` trains it")
+    return _load(path, dataset, seed)
 
 
 def _load(path: Path, dataset: str, seed: int | None, name: str = "") -> Classifier:

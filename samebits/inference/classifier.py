@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from samebits.base.errors import UserError
 from samebits.exact import NonFinite
 from samebits.learning import device
-from samebits.learning.arithmetic import arithmetic
-from samebits.learning.description import Description, describe
+from samebits.learning.arithmetic import judging
+from samebits.learning.description import Description, describe, remedy
 from samebits.learning.load import load_models
 
 BATCH = 4096  # images at a time: memory, never the bits
@@ -39,12 +39,11 @@ class Classifier:
             seed = seeds[0] if seed is None else seed
             if seed not in seeds:
                 raise UserError(f"{path} has no seed {seed}: it was trained with {', '.join(map(str, seeds))}")
-            ops = arithmetic(description.arithmetic, where)  # type: ignore[arg-type]  # any other is a KeyError
+            ops = judging(description.arithmetic, where)
             network = load_models(path, ops, where)[seeds.index(seed)]
             _require_fit(network, description)
         except (LookupError, RuntimeError, TypeError, ValueError):
-            why = "does not hold the model that it describes: `dvc repro` trains it again"
-            raise UserError(f"{path} {why}") from None
+            raise UserError(f"{path} does not hold the model that it describes{remedy(path)}") from None
         return cls(description, seed, network, ops.softmax, where)
 
     @torch.no_grad()
@@ -63,7 +62,7 @@ class Classifier:
         try:
             answers = [self.softmax(self.network(X.to(self.where))).cpu() for X in images.split(BATCH)]
         except NonFinite as error:
-            raise UserError(f"the model cannot answer: {error}; `dvc repro` trains it again") from None
+            raise UserError(f"the model cannot answer: {error}") from None
         return torch.cat(answers)
 
 

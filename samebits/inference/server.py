@@ -1,8 +1,9 @@
 """One model over HTTP, to this machine only: a page to draw on, and POST /predict for programs.
 
-Whatever arrives may be wrong or hostile. A request has LARGEST_BODY bytes and DEADLINE seconds, MOST_REQUESTS are
-answered at a time, and a refusal is a status 4xx with {"error": why}; the server itself stays up. It answers only
-to its own names and to its own page, so that no page from elsewhere can use it through the visitor's browser.
+Whatever arrives may be wrong or hostile. A request has LARGEST_BODY bytes and DEADLINE seconds, and a refusal is a
+status 4xx, or 503, with {"error": why}; the server itself stays up. Clients that are slow hold nobody: of the
+MOST_WAITING connections that wait for their clients the oldest gives its place to whoever comes. It answers only to
+its own names and to its own page, so that no page from elsewhere can use it through the visitor's browser.
 """
 
 import io
@@ -12,8 +13,9 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
@@ -28,7 +30,9 @@ NAMES = (HOST, "localhost")
 LARGEST_BODY = 8 * 2**20  # bytes: a photograph, or two thousand images of 28 x 28 as JSON
 DEADLINE = 10.0  # seconds for a request to arrive, and as many for its answer to leave
 LINGER = 1.0  # seconds in which a client may finish what it is sending, so that it reads why it was refused
-MOST_REQUESTS = 32  # at a time
+MOST_WAITING = 100  # connections that wait for their clients, a thread and a file each
+PATIENCE = 0.5  # seconds that each of these has at least, however many come: an honest request takes milliseconds
+MOST_REQUESTS = 64  # that have come and wait for the model; more are told to come back
 JSON, HTML = "application/json", "text/html; charset=utf-8"
 PREDICT = {JSON: endpoint.images, "image/png": endpoint.picture, "image/jpeg": endpoint.picture}
 PAGE = {"/": ("page.html", HTML), "/page.css": ("page.css", "text/css"), "/page.js": ("page.js", "text/javascript")}
@@ -55,17 +59,27 @@ class Server(ThreadingHTTPServer):
     """Serves `classifier` at `port`, 0 for any free one. Raises OSError when the port cannot be had."""
 
     daemon_threads = True  # Ctrl-C waits for nobody
-    request_queue_size = 128
+    request_queue_size = 1024
 
     def __init__(self, classifier: Classifier, port: int):
         self.classifier = classifier
         self.worker = ThreadPoolExecutor(1)  # all memory and all of torch's threads go to one request at a time
-        self.places = threading.BoundedSemaphore(MOST_REQUESTS)
+        self.requests = threading.BoundedSemaphore(MOST_REQUESTS)
+        self.waiting: dict[socket.socket, float] = {}  # for their clients, and since when; the oldest first
+        self.left = threading.Condition()
         super().__init__((HOST, port), Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer in a thread, or wait here while MOST_REQUESTS are being answered: each ends by its deadline."""
-        self.places.acquire()
+        """Answer in a thread; where MOST_WAITING wait, first let one finish, or hang up on it."""
+        with self.left:
+            while len(self.waiting) >= MOST_WAITING:
+                oldest, since = next(iter(self.waiting.items()))
+                in_time = self.left.wait(max(0, since + PATIENCE - time.monotonic()))
+                if not in_time and oldest in self.waiting:
+                    del self.waiting[oldest]
+                    with suppress(OSError):
+                        oldest.shutdown(socket.SHUT_RDWR)  # its thread reads an end and ends
+            self.waiting[request] = time.monotonic()
         super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
@@ -73,7 +87,26 @@ class Server(ThreadingHTTPServer):
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self.places.release()
+            self._leave(request)
+
+    @contextmanager
+    def computing(self, connection: socket.socket) -> Iterator[None]:
+        """While the model is asked, nobody waits for the client. Raises HttpError where too many ask."""
+        if not self.requests.acquire(blocking=False):
+            why = f"{MOST_REQUESTS} requests wait for the model already: ask again later"
+            raise HttpError(HTTPStatus.SERVICE_UNAVAILABLE, why, **{"Retry-After": "1"})
+        self._leave(connection)
+        try:
+            yield
+        finally:
+            self.requests.release()
+            with self.left:
+                self.waiting[connection] = time.monotonic()
+
+    def _leave(self, connection: socket.socket) -> None:
+        with self.left:
+            self.waiting.pop(connection, None)
+            self.left.notify()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went away is not worth a word."""
@@ -146,7 +179,8 @@ class Handler(BaseHTTPRequestHandler):
         if not predict:
             raise HttpError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"Content-Type must be one of {', '.join(PREDICT)}")
         body = self._body()
-        return self.server.worker.submit(lambda: _json(predict(body, self.server.classifier))).result()
+        with self.server.computing(self.connection):
+            return self.server.worker.submit(lambda: _json(predict(body, self.server.classifier))).result()
 
     def _require_own_name(self) -> None:
         """A page elsewhere can give its own name this machine's address, and would then count as ours."""

@@ -2,9 +2,11 @@
 
 import functools
 from pathlib import Path
+from typing import Any
 
 from samebits.base import paths
-from samebits.base.schema import read_yaml
+from samebits.base.errors import UserError
+from samebits.base.yaml import read_yaml
 
 
 def changed_since(*outputs: Path) -> str | None:
@@ -15,7 +17,7 @@ def changed_since(*outputs: Path) -> str | None:
     """
     if not paths.LOCK.exists():
         return None
-    stages, now = read_yaml(paths.LOCK)["stages"].values(), read_yaml(paths.PARAMS)
+    stages, now = _locked().values(), read_yaml(paths.PARAMS)
     hashes = {out["path"]: out["md5"] for stage in stages for out in stage.get("outs", ())}
     for stage in stages:
         if any(Path(out["path"]).is_relative_to(path) for out in stage.get("outs", ()) for path in outputs):
@@ -26,3 +28,12 @@ def changed_since(*outputs: Path) -> str | None:
                 if dep["md5"] != hashes.get(dep["path"], dep["md5"]):
                     return str(dep["path"])
     return None
+
+
+def _locked() -> dict[str, Any]:
+    """The entries of dvc.lock by stage. Raises UserError if it has none."""
+    values = read_yaml(paths.LOCK)
+    stages = values.get("stages") if isinstance(values, dict) else None
+    if not isinstance(stages, dict):
+        raise UserError(f"{paths.LOCK} has no entries as DVC writes them: `git restore {paths.LOCK}` brings them back")
+    return stages

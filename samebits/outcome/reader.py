@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,13 +13,15 @@ from pydantic import BaseModel, ValidationError
 from safetensors import SafetensorError, safe_open
 
 from samebits.base import paths
-from samebits.base.errors import UserError
+from samebits.base.errors import UserError, reason
 from samebits.base.files import read_json, sha256
 from samebits.base.params import RUNS, Params, Training
+from samebits.base.schema import told
 from samebits.outcome import forms
 from samebits.outcome.finished import Data, Dataset, Run
 from samebits.outcome.freshness import changed_since
 
+SHARES = {"precision", "recall", "f1", "probability", "train_accuracy", "test_accuracy", "validation_accuracy"}
 HISTORY = "seed epoch train_loss train_accuracy test_loss test_accuracy"
 
 T = TypeVar("T")
@@ -28,7 +31,8 @@ class StaleError(UserError):
     """An output that is missing, damaged, or not of the others and params.yaml: it names file, fault and stage."""
 
     def __init__(self, path: Path | str, fault: str, stage: str) -> None:
-        super().__init__(f"{path} {fault}: run `dvc repro {stage}`")
+        self.fault = f"{path} {fault}"
+        super().__init__(f"{self.fault}: run `dvc repro {stage}`")
 
 
 def read_dataset(name: str, params: Params) -> Dataset:
@@ -49,7 +53,10 @@ def read_data(name: str) -> Data:
     """Read a dataset's summary and its test split. Raises StaleError."""
     stage = f"preprocess@{name}"
     summary = _read(paths.summary(name), stage, _json(forms.Summary))
-    images, labels = _read(paths.split(name, "test"), stage, _images)
+    test = paths.split(name, "test")
+    images, labels = _read(test, stage, _images)
+    if images.shape != (len(labels), *summary["image"]) or max(labels, default=0) >= len(summary["classes"]):
+        raise StaleError(test, f"has other images or classes than {paths.summary(name)}", stage)
     return Data(name, summary, images, [summary["classes"][label] for label in labels])
 
 
@@ -69,6 +76,13 @@ def read_run(data: Data, name: str, params: Params) -> Run:
         predictions=_read(predictions, evaluate, _table("index actual predicted probability")),
         weight=_read(model, train, _weight),
     )
+    names = data.summary["classes"]
+    if run.classes["class"].tolist() != names:
+        raise StaleError(paths.classes(dataset, name), f"has other classes than {paths.summary(dataset)}", evaluate)
+    if list(zip(run.confusion["actual"], run.confusion["predicted"], strict=True)) != [*product(names, names)]:
+        raise StaleError(paths.confusion(dataset, name), "has not each class beside each other", evaluate)
+    if not set(run.predictions["predicted"]) <= set(names):
+        raise StaleError(predictions, f"has other classes than {paths.summary(dataset)}", evaluate)
     if run.predictions["actual"].tolist() != data.actual or not _counted(run.predictions["index"]):
         raise StaleError(predictions, f"is about other images than {paths.split(dataset, 'test')}", evaluate)
     if list(zip(run.history["seed"], run.history["epoch"], strict=True)) != _rows(training):
@@ -111,7 +125,10 @@ def _counted(index: "pd.Series[int]") -> bool:
 def _images(path: Path) -> tuple[npt.NDArray[np.uint8], list[int]]:
     """Read images uint8 [N, H, W] and labels."""
     with safe_open(path, framework="numpy") as file:
-        return file.get_tensor("images"), file.get_tensor("labels").tolist()
+        images, labels = file.get_tensor("images"), file.get_tensor("labels")
+    if (images.dtype, labels.dtype) != (np.uint8, np.uint8) or labels.ndim != 1:
+        raise ValueError("images and labels are not uint8")
+    return images, labels.tolist()
 
 
 def _weight(path: Path) -> npt.NDArray[np.float64] | None:
@@ -129,8 +146,7 @@ def _json(form: type[BaseModel]) -> Callable[[Path], dict[str, Any]]:
         try:
             form.model_validate(value)
         except ValidationError as error:
-            faults = (f"{'.'.join(map(str, fault['loc'])) or 'the whole'}: {fault['msg']}" for fault in error.errors())
-            raise ValueError("; ".join(faults)) from None
+            raise ValueError(told(form, error)) from None
         return value
 
     return read
@@ -148,6 +164,8 @@ def _table(columns: str) -> Callable[[Path], pd.DataFrame]:
         for column in table.columns.drop([*text], errors="ignore"):
             if not pd.api.types.is_numeric_dtype(table[column]) or not np.isfinite(table[column]).all():
                 raise ValueError(f"column {column} holds what is no finite number")
+            if (table[column] < 0).any() or (column in SHARES and (table[column] > 1).any()):
+                raise ValueError(f"column {column} holds what it cannot be")
         return table
 
     return read
@@ -159,5 +177,7 @@ def _read(path: Path, stage: str, reader: Callable[[Path], T]) -> T:
         return reader(path)
     except FileNotFoundError:
         raise StaleError(path, "is missing", stage) from None
+    except OSError as error:
+        raise StaleError(path, f"cannot be read ({reason(error)})", stage) from None
     except (ValueError, SafetensorError) as error:
         raise StaleError(path, f"is damaged ({str(error).strip()})", stage) from None

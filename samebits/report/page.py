@@ -11,7 +11,9 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
+from samebits.base.markdown import plain
 from samebits.base.params import Params, Training
+from samebits.learning.arithmetic import VERSIONS
 from samebits.outcome.finished import Dataset, Run
 from samebits.report import charts, class_templates, published, tables, thumbnails
 from samebits.report.gallery import Gallery, gallery
@@ -61,7 +63,13 @@ def _render(template: str, datasets: list[Dataset], params: Params, shown: Shown
         keep_trailing_newline=True,
     )
     environment.filters.update(
-        percent=percent, loss=loss, points=points, signed=signed, spread=spread, data_uri=thumbnails.data_uri
+        plain=plain,
+        percent=percent,
+        loss=loss,
+        points=points,
+        signed=signed,
+        spread=spread,
+        data_uri=thumbnails.data_uri,
     )
     environment.globals.update(
         percent=percent,
@@ -77,6 +85,7 @@ def _render(template: str, datasets: list[Dataset], params: Params, shown: Shown
         published=[row for row in published.FIGURES if row.dataset in [dataset.name for dataset in datasets]],
         network=network,
         shared=shared,
+        arithmetic=VERSIONS[params.arithmetic],
         shown=shown,
         lesson_figure=lesson_figure,
         must=must,

@@ -83,7 +83,7 @@ def gradients(dataset: Dataset) -> Spread:
 
     float32's terms are (P - Y) X / (255 N), each of its operations rounded once.
     """
-    run, ops = _scratch(dataset), arithmetic("exact")
+    run, ops = _scratch(dataset), arithmetic("wide")
     X, y = torch.from_numpy(dataset.first_images).flatten(1), image_labels(dataset)
     classes = len(dataset.summary["classes"])
     ((W, b),) = first_layers([X.shape[1], classes], run.training.init_std, run.training.seeds[:1])

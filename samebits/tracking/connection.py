@@ -1,29 +1,42 @@
-"""Reaching MLflow's store: with patience, not for ever, and with failures in a sentence without passwords."""
+"""The one door to MLflow's store: with patience, not for ever, and with failures in a sentence without passwords."""
 
 import logging
 import os
-import queue
 import re
-import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import requests
 from filelock import FileLock, Timeout
+from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from sqlalchemy import create_engine, inspect
 from sqlalchemy.exc import SQLAlchemyError
 
-from samebits.base.errors import UserError
-from samebits.tracking.address import LOCKED, is_server, shown
+from samebits.base import paths
+from samebits.base.errors import UserError, WriteError, reason
+from samebits.base.files import whole
+from samebits.base.patience import within
+from samebits.tracking.address import (
+    BUDGET,
+    SETTING_UP,
+    SLOWEST,
+    file_of,
+    first_answer,
+    is_new,
+    is_server,
+    later_answer,
+    shown,
+)
 
 for _name in ("alembic", "mlflow", "urllib3"):  # what matters is raised, the rest is noise
     logging.getLogger(_name).setLevel(logging.ERROR)
 
 SECRETS = ("USERNAME", "PASSWORD", "TOKEN")
-
-T = TypeVar("T")
+UPLOADS = ("log_artifacts", "log_model_artifacts")  # of the client: their last argument is a folder
 
 
 class UnavailableError(UserError):
@@ -39,31 +52,117 @@ def in_a_sentence(uri: str) -> Iterator[None]:
         yield
     except (MlflowException, SQLAlchemyError, requests.RequestException, ImportError, TimeoutError) as error:
         raise UnavailableError(f"MLflow at {shown(uri)} {_reason(error, uri)}") from None
+    except WriteError as error:
+        raise UnavailableError(f"MLflow at {shown(uri)} cannot be written: {reason(error)}") from None
 
 
-def alone(file: Path | None) -> Any:
-    """Keep other publishers from `file`: two first uses of SQLite collide, two writers of a key make two runs."""
-    return FileLock(f"{file}.lock", timeout=LOCKED) if file else nullcontext()
+class Client:
+    """MlflowClient, each of whose calls ends in time: one that hangs is left behind, with TimeoutError."""
+
+    def __init__(self, uri: str) -> None:
+        self._seconds = first_answer(uri)
+        self._client = within(self._seconds, lambda: MlflowClient(tracking_uri=uri, registry_uri=uri))
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        """Return a method of MlflowClient that keeps to its time."""
+
+        def call(*arguments: Any, **options: Any) -> Any:
+            sent = size(Path(arguments[-1])) if name in UPLOADS else 0
+            method = getattr(self._client, name)
+            answer = within(self._seconds + sent / SLOWEST, lambda: method(*arguments, **options))
+            self._seconds = later_answer()
+            return answer
+
+        return call
 
 
-def within(seconds: float, function: Callable[[], T]) -> T:
-    """Return function() or raise its error; raise TimeoutError if it takes longer, as looking up a name may."""
-    answers: queue.Queue[tuple[bool, Any]] = queue.Queue()
+def reach(uri: str) -> Client:
+    """Return a client of the store at `uri`, a database that is new set up before.
 
-    def call() -> None:
-        try:
-            answers.put((True, function()))
-        except Exception as error:
-            answers.put((False, error))
+    What it raises, here and later, `in_a_sentence` makes UnavailableError.
+    """
+    if not is_server(uri):
+        _require_database(uri)
+    return Client(uri)
 
-    threading.Thread(target=call, daemon=True).start()
+
+def _require_database(uri: str) -> None:
+    """Set up a database that is new, and raise an error if one cannot be used, before MLflow tries for a minute."""
+    file = file_of(uri)
+    if file and is_new(uri):
+        _set_up(file)
+        return
+    engine = create_engine(uri)  # loads the driver, which is not what is timed
+
+    def is_empty() -> bool:
+        with engine.connect() as connection:
+            return not inspect(connection).has_table("alembic_version")
+
+    if within(BUDGET, is_empty):
+        with alone(paths.root() / "mlflow.db", SETTING_UP):  # two first uses of a database collide
+            within(SETTING_UP, lambda: MlflowClient(tracking_uri=uri, registry_uri=uri).search_experiments())
+
+
+def _set_up(file: Path) -> None:
+    """Make a SQLite database that is there whole or not at all: one that was cut off is of no use to MLflow."""
+    print(f"setting up {file.name}", flush=True)
+    for left in file.parent.glob(f".{file.name}.*.part*"):  # by who was killed, for we are alone
+        left.unlink()
+    with whole(file) as scratch:
+        uri = f"sqlite:///{scratch}"
+        within(SETTING_UP, lambda: MlflowClient(tracking_uri=uri, registry_uri=uri).search_experiments())
+
+
+@contextmanager
+def alone(file: Path, quiet: float = BUDGET) -> Iterator[None]:
+    """Keep other publishers from `file`: two first uses of SQLite collide, two writers of a key make two runs.
+
+    Another one is waited for as long as it writes: Timeout is raised after `quiet` seconds in which it did not.
+    UnavailableError comes at once where nothing can be written beside the file.
+    """
+    lock = FileLock(f"{file}.lock")
     try:
-        worked, answer = answers.get(timeout=seconds)
-    except queue.Empty:
-        raise TimeoutError from None
-    if worked:
-        return answer  # type: ignore[no-any-return]
-    raise answer
+        _acquire(lock, file, quiet)
+    except TimeoutError:
+        raise
+    except OSError as error:
+        raise UnavailableError(f"MLflow at sqlite:///{file} cannot be written: {reason(error)}") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _acquire(lock: FileLock, file: Path, quiet: float) -> None:
+    since, written = time.monotonic(), 0.0
+    while True:
+        try:
+            lock.acquire(timeout=min(1.0, quiet))
+            return
+        except Timeout:
+            if (now := _last_written(file)) != written:
+                since, written = time.monotonic(), now
+            elif time.monotonic() - since >= quiet:
+                raise
+
+
+def _last_written(file: Path) -> float:
+    """When SQLite last wrote to a file or what lies beside it by that name, in seconds since 1970."""
+    times = [0.0]
+    for each in file.parent.glob(f"*{file.name}*"):
+        with suppress(OSError):  # SQLite's journals come and go
+            if each.suffix != ".lock":  # to which whoever waits writes, too
+                times.append(each.stat().st_mtime)
+    return max(times)
+
+
+def size(folder: Path) -> int:
+    """Return how many bytes the files in a folder have, as far as they are there."""
+    total = 0
+    for each in folder.rglob("*"):
+        with suppress(OSError):
+            total += each.stat().st_size
+    return total
 
 
 def _reason(error: Exception, uri: str) -> str:
@@ -72,7 +171,7 @@ def _reason(error: Exception, uri: str) -> str:
     status = re.search(r"too many (\d{3}) error|error code (\d{3})|\b([45]\d\d) \w+ Error", text)
     code = next(filter(None, status.groups())) if status else ""
     if isinstance(error, Timeout):
-        return f"is in use: another publisher has held {error.lock_file} for {LOCKED:.0f} s"
+        return f"is in use: another publisher holds {error.lock_file} and writes nothing"
     if isinstance(error, TimeoutError) or "timed out" in text:
         timeout = "; MLFLOW_HTTP_REQUEST_TIMEOUT sets how many seconds each request may take" if is_server(uri) else ""
         return f"does not answer{timeout}"

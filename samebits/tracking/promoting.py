@@ -21,7 +21,7 @@ def best(dataset: str, runs: list[Published]) -> tuple[Published, str]:
     UserError if no run can be chosen.
     """
     if not runs:
-        raise UserError(f"{dataset} has no published run with a model: run `dvc repro`, then `samebits publish`")
+        raise nothing(dataset)
     several = [run for run in runs if int(run.tags["seeds"]) > 1]
     if not several:
         raise UserError(f"every published run of {dataset} is of one seed: set `seeds` in params.yaml to 2 or more")
@@ -32,6 +32,12 @@ def best(dataset: str, runs: list[Published]) -> tuple[Published, str]:
         return -run.metrics[by], int(run.params["parameters"]), run.tags[KEY]
 
     return min(validated or several, key=rank), by
+
+
+def nothing(dataset: str) -> UserError:
+    """Return what to say where no run of a dataset was published."""
+    publish = f"`samebits publish {dataset}` publishes what is finished of it"
+    return UserError(f"{dataset} has no published run with a model: {publish}")
 
 
 def card(entry: Entry, chosen: Published, by: str) -> str:
@@ -72,7 +78,7 @@ probability. Probabilities are not calibrated. Train and test images come from o
 
 ## The same bits
 Trained at commit `{commit}`{dirty}. SHA-256 of model.safetensors: `{tags["model_sha256"]}`.
-{EXACT if chosen.params["arithmetic"] == "exact" else FLOAT32}
+{EXACT if not chosen.params["arithmetic"].startswith("float32") else FLOAT32}
 """
 
 

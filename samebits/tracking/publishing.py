@@ -13,16 +13,19 @@ from collections.abc import Mapping
 from contextlib import chdir
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
+from pydantic import BaseModel, Field
 
 from samebits.base import git, paths
 from samebits.base.errors import UserError
 from samebits.base.files import read_json, sha256, write_text
 from samebits.base.params import RUNS, Params, Training, load
 from samebits.claims.copies import checked_out
+from samebits.datasets import catalog
+from samebits.learning.arithmetic import VERSIONS
 from samebits.learning.description import describe
 from samebits.outcome.finished import Data
 from samebits.outcome.reader import StaleError, read_data, read_run, require_fresh
@@ -42,31 +45,37 @@ ARTIFACTS = {  # in MLflow: here
 }
 
 
-def publish_revision(rev: str, tags: dict[str, str], *datasets: str) -> None:
-    """Publish what was finished at a Git revision, with `tags`, into the same store. Raises as `publish` does."""
+Word = Annotated[str, Field(max_length=200)]
+
+
+def publish_revision(rev: str, tags: dict[str, str], *datasets: str) -> int:
+    """Publish what was finished at a Git revision, with `tags`, into the same store, as `publish` does."""
     address.pin()
     with checked_out(rev) as folder, chdir(folder):
-        publish(*datasets, tags=tags)
+        return publish(*datasets, tags=tags)
 
 
-def publish(*datasets: str, tags: Mapping[str, str] | None = None) -> None:
-    """Publish the finished runs of `datasets`, or of all in params.yaml, and print a line for each run.
+def publish(*datasets: str, tags: Mapping[str, str] | None = None) -> int:
+    """Publish the finished runs of `datasets`, or of all in params.yaml; print a line for each run, return how many.
 
-    Raises UserError for a dataset that params.yaml does not name, UnavailableError if the store fails.
+    Raises UserError for a dataset that the catalog does not have, UnavailableError if the store fails.
     """
-    params = load()
-    if unknown := set(datasets) - set(params.datasets):
-        raise UserError(f"{', '.join(sorted(unknown))}: params.yaml names only {', '.join(params.datasets)}")
+    params, known = load(), catalog.load(paths.CATALOG)
+    asked = list(dict.fromkeys(datasets or params.datasets))
+    for dataset in asked:
+        known.entry(dataset)
     records = []
-    for dataset in datasets or params.datasets:
+    for dataset in asked:
         for run in RUNS:
             try:
                 entry = record(dataset, run, params)
                 records.append(replace(entry, tags={**entry.tags, **(tags or {})}))
-            except StaleError as reason:
-                print(f"{dataset} {run}: not published: {reason}", flush=True)
+            except StaleError as error:
+                # Of a dataset that params.yaml does not name `dvc repro` knows no stage.
+                unnamed = f"{error.fault}, and params.yaml does not name {dataset}"
+                print(f"{dataset} {run}: not published: {error if dataset in params.datasets else unnamed}", flush=True)
     if not records:
-        return
+        return 0
     with connect() as store:
         for entry in records:
             fresh = not store.has(entry.key)
@@ -75,6 +84,7 @@ def publish(*datasets: str, tags: Mapping[str, str] | None = None) -> None:
                     gather(entry.dataset, entry.run, Path(folder))
                     fresh = store.add(entry, Path(folder))
             print(f"{entry.name}: {'published' if fresh else 'already there'}", flush=True)
+    return len(records)
 
 
 def record(dataset: str, run: str, params: Params) -> Record:
@@ -84,7 +94,7 @@ def record(dataset: str, run: str, params: Params) -> Record:
     training, results, summary = found.training, found.metrics, data.summary
     names = {"dataset": dataset, "run": run}
     hashes = {"dataset_digest": summary["digest"], "model_sha256": results["model_sha256"]}
-    chosen = {"arithmetic": params.arithmetic, **params.preprocess.model_dump(), **training.model_dump()}
+    chosen = {"arithmetic": VERSIONS[params.arithmetic], **params.preprocess.model_dump(), **training.model_dump()}
     identity = json.dumps({**names, **hashes, "parameters": chosen, "metrics": results}, sort_keys=True)
     log = training_log(dataset, run, results["model_sha256"])
     return Record(
@@ -96,10 +106,10 @@ def record(dataset: str, run: str, params: Params) -> Record:
         metrics=_metrics(found.history, results),
         seeds=_seeds(found.history, results),
         model=loadable(data, run),
-        tags={**names, **hashes, **log, **_git_tags(), **_lock_tags(), **_shown(run, training)},
+        tags={**_log_tags(log), **names, **hashes, **_git_tags(), **_lock_tags(), **_shown(run, training)},
         digest=summary["digest"],
         source=str(paths.processed(dataset)),
-        seconds=float(log.get("seconds", 0)),
+        seconds=log.seconds if log else 0.0,
     )
 
 
@@ -181,15 +191,32 @@ def _note(title: str, run: str, results: Any) -> str:
     return f"{title}, {run}: test accuracy {accuracy['mean']:.4f}{spread}"
 
 
-def training_log(dataset: str, run: str, model_sha256: str) -> dict[str, str]:
-    """Return device, threads, seconds and versions of the training that made this very model, if it left them."""
+class Log(BaseModel):
+    """What a training left beside its outputs in logs/DATASET/RUN.json, as far as MLflow is told."""
+
+    model_sha256: str
+    seconds: Annotated[float, Field(ge=0, le=1e9)]  # NaN is neither
+    device: Word | None = None
+    threads: int | None = None
+    versions: dict[Annotated[str, Field(pattern=r"^[a-z_]{1,40}$")], Word] = {}
+
+
+def training_log(dataset: str, run: str, model_sha256: str) -> Log | None:
+    """Return the log of the training that made this very model, if it left one that can be read."""
+    file = paths.log(dataset, run)
     try:
-        log = read_json(paths.log(dataset, run))
-        if log.pop("model_sha256") != model_sha256:
-            return {}
-        return {name: str(value) for name, value in (log | log.pop("versions")).items()}
-    except (AttributeError, FileNotFoundError, KeyError, TypeError, ValueError):
-        return {}  # it is no output: nothing hangs on it
+        log = Log.model_validate(read_json(file)) if file.is_file() else None
+    except (OSError, ValueError):
+        return None  # it is no output: nothing hangs on it
+    return log if log and log.model_sha256 == model_sha256 else None
+
+
+def _log_tags(log: Log | None) -> dict[str, str]:
+    """What a log says, each by its name."""
+    if not log:
+        return {}
+    said = {**log.model_dump(exclude={"model_sha256", "versions"}, exclude_none=True), **log.versions}
+    return {name: str(value) for name, value in said.items()}
 
 
 def gather(dataset: str, run: str, folder: Path) -> None:

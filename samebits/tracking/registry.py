@@ -3,16 +3,15 @@
 import re
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-from mlflow import MlflowClient
-from mlflow.artifacts import download_artifacts
+from mlflow import artifacts
 from mlflow.exceptions import MlflowException
 
 from samebits.base.errors import UserError
 from samebits.base.files import sha256
-from samebits.tracking.address import address, patience, shown
-from samebits.tracking.connection import in_a_sentence, within
+from samebits.base.patience import within
+from samebits.tracking.address import BUDGET, SLOWEST, address, is_new, shown
+from samebits.tracking.connection import Client, in_a_sentence, reach, size
 from samebits.tracking.record import Published
 from samebits.tracking.store import KEY, MODEL, Store
 
@@ -29,25 +28,36 @@ def fetch(uri: str, folder: Path) -> Path:
     if not named:
         raise UserError(f"{uri} names no registered model: it must be models:/NAME@ALIAS or models:/NAME/VERSION")
     store = address()
-    client = MlflowClient(tracking_uri=store, registry_uri=store)
-
-    def find() -> Any:
-        if named["alias"]:
-            return client.get_model_version_by_alias(named["name"], named["alias"])
-        return client.get_model_version(named["name"], named["version"])
-
+    unknown = UserError(f"MLflow at {shown(store)} has no {uri}: `make promote` registers a model")
+    if is_new(store):
+        raise unknown
     with in_a_sentence(store):
+        client = reach(store)
         try:
-            found = within(patience(store), find)
+            if named["alias"]:
+                found = client.get_model_version_by_alias(named["name"], named["alias"])
+            else:
+                found = client.get_model_version(named["name"], named["version"])
         except MlflowException as error:
             if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 raise
-            raise UserError(f"MLflow at {shown(store)} has no {uri}: `make promote` registers a model") from None
-        source = f"models:/{found.name}/{found.version}/artifacts/{WEIGHTS}"
-        path = Path(download_artifacts(source, dst_path=str(folder), tracking_uri=store, registry_uri=store))
+            raise unknown from None
+        path = _download(f"models:/{found.name}/{found.version}/artifacts/{WEIGHTS}", store, folder)
     if sha256(path) != found.tags.get("model_sha256"):
         raise UserError(f"{uri} at {shown(store)} is not the file that was registered: its SHA-256 is another")
     return path
+
+
+def _download(source: str, store: str, folder: Path) -> Path:
+    """Bring a file into `folder`, in as many seconds as it has bytes for; it may come slowly, but come it must."""
+
+    def seconds() -> float:
+        return BUDGET + size(folder) / SLOWEST
+
+    def download() -> str:
+        return artifacts.download_artifacts(source, dst_path=str(folder), tracking_uri=store, registry_uri=store)
+
+    return Path(within(seconds, download))
 
 
 def register(store: Store, name: str, chosen: Published, card: str, alias: str) -> str:
@@ -65,7 +75,7 @@ def register(store: Store, name: str, chosen: Published, card: str, alias: str) 
     return version
 
 
-def _version(client: MlflowClient, name: str, chosen: Published) -> str | None:
+def _version(client: Client, name: str, chosen: Published) -> str | None:
     """The version of `name` that holds the chosen result. Of two, made at the same time, the first stays."""
     versions = client.search_model_versions(f"name = '{name}'", max_results=10_000)
     same = sorted(int(v.version) for v in versions if v.tags.get(KEY) == chosen.tags[KEY])

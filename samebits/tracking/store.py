@@ -13,19 +13,17 @@ import platform
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelOutput, Metric, Param
 from mlflow.exceptions import MlflowException
-from sqlalchemy import create_engine
 
+from samebits.base import paths
 from samebits.tracking import model as models
-from samebits.tracking.address import EXPERIMENT, LOCKED, address, file_of, is_server, patience, root
-from samebits.tracking.connection import alone, in_a_sentence, within
+from samebits.tracking.address import EXPERIMENT, address, file_of, is_server
+from samebits.tracking.connection import Client, alone, in_a_sentence, reach
 from samebits.tracking.record import Curves, Published, Record
 
 KEY = "samebits.key"
@@ -33,7 +31,6 @@ PUBLISHER = "samebits.publisher"  # host:process:seconds since 1970 of who write
 MODEL = "samebits.model_id"  # of the LoggedModel of a run
 PARENT = "mlflow.parentRunId"
 ABANDONED = 3600.0  # seconds after which an unfinished run of another machine has no publisher any more
-CONNECTED = 8.0  # seconds that a database, which eight may ask at once, has for a first connection
 
 # What the pages show first: the results without their seeds, the best one on top, with what tells them apart.
 METRICS, PARAMS = ("test_accuracy", "test_accuracy_std", "test_loss"), ("dataset", "run", "lr", "epochs", "batch_size")
@@ -51,28 +48,16 @@ def connect() -> Iterator["Store"]:
     """Open the store at `address`; a SQLite file is ours alone meanwhile. Its failures are UnavailableError."""
     uri = address()
     file = file_of(uri)
-    with in_a_sentence(uri), alone(file):
-        yield within(patience(uri), lambda: _open(uri))
-
-
-def _open(uri: str) -> "Store":
-    if is_server(uri) or file_of(uri):
-        return Store(uri)
-    engine = create_engine(uri)  # loads the driver, which is not what is timed
-    within(CONNECTED, lambda: engine.connect().close())  # MLflow itself tries for a minute
-    with FileLock(root() / "mlflow.db.lock", timeout=LOCKED):  # two first uses of a database collide
-        return Store(uri)
+    with in_a_sentence(uri), alone(file) if file else nullcontext():
+        yield Store(uri)
 
 
 class Store:
     """The runs of one experiment."""
 
     def __init__(self, uri: str) -> None:
-        file = file_of(uri)
-        if file and not file.exists():
-            print(f"setting up {file.name}", flush=True)
-        self.client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-        self.alone = file is not None
+        self.client = reach(uri)
+        self.alone = file_of(uri) is not None
         self.experiment = _experiment(self.client, uri)
 
     def has(self, key: str) -> bool:
@@ -170,13 +155,15 @@ class Store:
         self.client.delete_run(run_id)
 
 
-def _experiment(client: MlflowClient, uri: str) -> str:
+def _experiment(client: Client, uri: str) -> str:
     """The id of EXPERIMENT, made at first use and brought back if it was deleted."""
     found = client.get_experiment_by_name(EXPERIMENT)
     if found is None:
         # A server knows where its artifacts belong; without one they would land in the current folder.
         file = file_of(uri)
-        location = None if is_server(uri) else ((file.parent if file else root()) / "mlartifacts").resolve().as_uri()
+        location = (
+            None if is_server(uri) else ((file.parent if file else paths.root()) / "mlartifacts").resolve().as_uri()
+        )
         try:
             return str(client.create_experiment(EXPERIMENT, artifact_location=location))
         except MlflowException:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from samebits.base.errors import reason
 from tests.conftest import ROOT, run
 
 STAGE = """
@@ -18,6 +19,8 @@ def main(what: str) -> None:
     "Do WHAT."
     if what == "mistake":
         raise UserError("that is not a number: give 1 or 2")
+    if what.startswith("read "):
+        Path(what.removeprefix("read ")).read_text()
     if what == "bug":
         raise ZeroDivisionError
     write_text(Path(what) / "out.txt", "x" * 100_000)
@@ -52,6 +55,23 @@ def test_a_file_in_a_folders_place(tmp_path):
     done = stage(str(tmp_path / "models"))
     assert done.returncode == 1
     assert done.stderr == f"error: cannot write {tmp_path}/models/out.txt: a file is where a folder should be\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("", "a folder is where a file should be"),
+        ("gone.txt", "no such file or directory"),
+        ("x" * 300, "file name too long"),
+    ],
+)
+def test_what_cannot_be_read_is_not_said_to_be_unwritable(tmp_path, path, said):
+    done = stage(f"read {tmp_path / path}")
+    assert (done.returncode, done.stderr) == (1, f"error: cannot use {tmp_path / path}: {said}\n")
+
+
+def test_an_error_of_a_library_without_number_and_text():
+    assert [reason(OSError("no header")), reason(OSError())] == ["no header", "OSError"]
 
 
 @contextmanager

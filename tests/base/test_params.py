@@ -48,11 +48,11 @@ def test_a_number_of_seeds_stands_for_the_first_ones(tmp_path):
         ("mlp", "momentum", "1", "mlp.momentum is 1, but it should be less than 1"),
         ("mlp", "lr", ".nan", "mlp.lr is nan"),
         ("mlp", "epochs", "9.5", "mlp.epochs is 9.5, but it should be a valid integer"),
-        ("mlp", "epochs", "true", "mlp.epochs is True, but it should be a valid integer"),
+        ("mlp", "epochs", "true", "mlp.epochs is true, but it should be a valid integer"),
         ("mlp", "seeds", "[]", "mlp.seeds is []"),
         ("mlp", "seeds", "0", "mlp.seeds is 0, but a number of seeds is between 1 and 1000; for one certain seed"),
         ("mlp", "seeds", "1001", "mlp.seeds is 1001, but a number of seeds is between 1 and 1000"),
-        ("mlp", "seeds", "true", "mlp.seeds is True, but it should be a valid list"),
+        ("mlp", "seeds", "true", "mlp.seeds is true, but it should be a valid list"),
         ("mlp", "seeds", "[1, 1]", "mlp.seeds is [1, 1], but each value may appear only once"),
         ("scratch", "hidden", "[10]", "scratch.hidden is [10]"),
         ("preprocess", "validation_size", "-5", "preprocess.validation_size is -5"),
@@ -89,9 +89,31 @@ def test_a_file_that_is_not_params_at_all_is_one_sentence(tmp_path, text):
     assert "\n" not in str(error.value)
 
 
-def test_no_file(tmp_path):
-    with pytest.raises(UserError, match=r"is missing: run from the folder that holds dvc\.yaml"):
-        load(tmp_path / "params.yaml")
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "the file is empty, but it should hold the keys datasets, arithmetic, preprocess, scratch, concise, mlp"),
+        ("[1]", "the file is [1], but it should hold the keys datasets,"),
+        (re.sub(r"(?m)^mlp:.*\n(  .*\n)*", "mlp:\n", TEXT), "mlp is null, but it should hold the keys seeds, epochs,"),
+        (edit("mlp", "lr", "null"), "mlp.lr is null, but it should be a valid number"),
+        (edit("mlp", "lr", "[1"), "is not valid YAML: line "),
+        (f"{TEXT}mlp: 3\n", 'the key "mlp" is there twice: leave one'),
+        (TEXT.replace("fashion_mnist,", "fashion-mnist,"), "datasets.0 is 'fashion-mnist', but it should be made of"),
+    ],
+)
+def test_messages_are_in_words_and_say_nothing_of_a_library(tmp_path, text, said):
+    with pytest.raises(UserError, match=re.escape(said)) as error:
+        load_text(tmp_path, text)
+    assert not re.search(r"None|instance|dictionary|pattern|https?:|\n", str(error.value))
+
+
+def test_no_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"^params.yaml is missing: run from the folder that holds dvc.yaml$"):
+        load()
+    Path("dvc.yaml").touch()
+    with pytest.raises(UserError, match=r"^params.yaml is missing: `git restore params.yaml` brings it back$"):
+        load()
 
 
 def test_numbers_are_read_as_dvc_reads_them(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 
 from samebits.base import paths
 from samebits.base.params import RUNS
-from samebits.base.schema import read_yaml
+from samebits.base.yaml import read_yaml
 from tests.conftest import ROOT
 
 STAGES = read_yaml(ROOT / "dvc.yaml")["stages"]

@@ -104,7 +104,7 @@ def bad_share():
 
 
 def bad_name():
-    declare.main("my-otto", Path("otto.csv"), label="target")
+    declare.main("my-otto", Path("otto.scv"))  # before the file is looked at
 
 
 def missing():
@@ -137,7 +137,7 @@ FAULTS = {
     rare_class: "the class Class_0 has 1 of 90 examples, and test_share 0.2 puts 0 of them into the test set",
     bad_cell: "otto.csv, row 17, column 'feat_3': '?' is not a finite number",
     bad_share: "the entry for data/catalog.yaml: otto.test_share is 1.0, but it should be less than 1",
-    bad_name: "the entry for data/catalog.yaml: my-otto",
+    bad_name: "NAME is 'my-otto', but it should be made of a-z, 0-9 and _",
     missing: "there is no file or folder otto.scv",
     folder_of_pictures: "my shapes/bar has no class: two are wanted, or more",
     empty_class: "my shapes/empty holds no picture: each class must have some",

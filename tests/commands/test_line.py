@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from samebits.commands import line
 from tests.conftest import ROOT, environment, run
 
 NAMES = ("check", "declare", "predict", "serve", "gate", "reference", "verify", "claims", "publish", "promote", "ui",
-         "machines", "demo")  # fmt: skip
+         "machines", "demo", "store", "repro")  # fmt: skip
 
 
 def samebits(*arguments, cwd=ROOT, **changes):
@@ -49,6 +50,17 @@ def test_a_list_loads_nothing_heavy():
     assert run(sys.executable, "-c", code, cwd=ROOT).stdout.endswith("set()\n")
 
 
+@pytest.mark.parametrize("package", ["ruamel.yaml", "numpy", "pydantic", "PIL", "safetensors", "mlflow", "typer"])
+def test_a_package_that_is_missing_is_a_sentence_whenever_it_is_loaded(package):
+    """mlflow is not loaded before the command runs."""
+    code = f"import sys; sys.modules[{package!r}] = None\n"
+    code += "sys.argv[1:] = ['predict', 'mnist', 'x.png', '--model', 'models:/samebits-mnist@champion']\n"
+    code += "from samebits.__main__ import main; main()"
+    done = run(sys.executable, "-c", code, cwd=ROOT, check=False)
+    said = f"error: {package} is not installed: the commands need `pip install 'samebits[pipeline]'`\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", said)
+
+
 def test_no_command_lists_them_and_an_unknown_one_is_named():
     assert "─ Guard results ─" in samebits().stdout
     done = samebits("frobnicate")
@@ -65,12 +77,36 @@ def test_outside_a_project_it_is_a_sentence(name, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_below_the_root_it_says_where_that_is():
+    done = samebits("gate", cwd=ROOT / "samebits/gate")
+    said = f"error: {ROOT}/samebits/gate holds no dvc.yaml: run this from the root of the project, ../..\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", said)
+
+
+def test_its_version_is_that_of_the_checkout():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    done = samebits("--version")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"samebits {version}\n", "")
+
+
 @pytest.mark.parametrize("arguments", [["gate", "mnits"], ["reference", "mnits"], ["predict", "mnits", "x.png"],
-                                       ["serve", "mnits"], ["promote", "mnits"]])  # fmt: skip
+                                       ["serve", "mnits"], ["promote", "mnits"], ["publish", "mnits"]])  # fmt: skip
 def test_an_unknown_dataset_is_a_sentence(arguments):
     done = samebits(*arguments)
     said = "error: unknown dataset 'mnits': the catalog has fashion_mnist, mnist, digits\n"
     assert (done.returncode, done.stdout, done.stderr) == (1, "", said)
+
+
+@pytest.mark.parametrize(("arguments", "name"), [
+    (["predict", "", "x.png"], "dataset"), (["predict", "mnist", "x.png", ""], "image"), (["serve", ""], "dataset"),
+    (["predict", "mnist", "x.png", "--run", ""], "--run"), (["predict", "mnist", "x.png", "--model="], "--model"),
+    (["predict", "mnist", "x.png", "--csv", ""], "--csv"), (["declare", "wine", ""], "path"),
+    (["gate", ""], "datasets"), (["gate", "--junit="], "--junit"), (["publish", "--rev", ""], "--rev"),
+])  # fmt: skip
+def test_an_empty_text_is_no_answer(arguments, name):
+    done = samebits(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"Invalid value for '{name}': it is empty" in done.stderr
 
 
 def test_the_shell_completes_commands_and_their_options():
@@ -82,9 +118,36 @@ def test_the_shell_completes_commands_and_their_options():
     assert completed("samebits", "gate", "--m") == ["--markdown"]
 
 
+def test_make_serve_takes_one_dataset():
+    done = run("make", "--dry-run", "serve", "DATASETS=digits mnist", cwd=ROOT, check=False, MAKEFLAGS="")
+    assert done.returncode == 2
+    assert 'make serve takes one dataset, not "digits mnist"' in done.stderr
+    assert "samebits serve digits" in run("make", "--dry-run", "serve", "DATASETS=digits", cwd=ROOT).stdout
+
+
+def test_the_kinds_of_machine_that_can_be_chosen_are_others_than_this_one():
+    assert " this," not in " ".join(samebits("machines", "--help").stdout.split())
+
+
 def test_make_lists_what_it_does():
     said = run("make", "--no-print-directory", "help", cwd=ROOT, MAKEFLAGS="").stdout.splitlines()
     assert max(map(len, said)) <= 80
     listed = {row.split()[1] for row in said}
     phony = next(row for row in Path(ROOT, "Makefile").read_text().splitlines() if row.startswith(".PHONY"))
     assert listed == set(phony.split()[1:]) - {"venv", "command", "install"}
+
+
+def test_make_never_clears_the_packages_of_another_checkout(tmp_path):
+    """They are kept though .venv is a link to them and they are not those of requirements.lock."""
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs/kept").touch()
+    (tmp_path / "mine").mkdir()
+    for name in ("Makefile", "requirements.lock"):
+        (tmp_path / "mine" / name).write_bytes((ROOT / name).read_bytes())
+    (tmp_path / "mine/.venv").symlink_to("../theirs")
+    done = run("make", "venv", "PYTHON=false", cwd=tmp_path / "mine", check=False, MAKEFLAGS="")
+    assert done.returncode == 2
+    assert done.stderr.startswith(
+        "error: .venv is a link to ../theirs, which has other packages than requirements.lock:"
+    )
+    assert (tmp_path / "theirs/kept").exists()

@@ -110,4 +110,19 @@ def test_other_mistakes_are_sentences(tmp_path, monkeypatch):
 def test_a_mistake_ends_with_one_sentence_and_a_code():
     done = ask("mnist", "x.png")
     assert done.returncode == 1
-    assert done.stderr == b"error: models/mnist/mlp/model.safetensors is missing: `dvc repro` trains it\n"
+    assert done.stderr == (
+        b"error: models/mnist/mlp/model.safetensors is missing: "
+        b"put mnist into `datasets` of params.yaml, then `dvc repro` trains it\n"
+    )
+
+
+def test_a_csv_that_cannot_be_written():
+    done = ask("digits", "-", "--csv", "/proc/x.csv", data=png(np.zeros((8, 8), np.uint8)))
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr == b"error: cannot write /proc/x.csv: no such file or directory\n"
+
+
+def test_a_damaged_file_that_is_not_the_pipelines_is_not_said_to_be_trained_again(tmp_path):
+    (tmp_path / "mine.safetensors").write_bytes(b"x" * 9)
+    with pytest.raises(UserError, match=r"is not a whole safetensors file \([^:]*: [^:]*\)$"):
+        predict.main("digits", ["x.png"], model=str(tmp_path / "mine.safetensors"))

@@ -106,6 +106,16 @@ def test_a_model_that_the_registry_does_not_have(folder, uri, reason):
         registry.fetch(uri, folder)
 
 
+def test_who_only_asks_makes_no_store(folder):
+    for file in folder.glob("mlflow.db*"):
+        file.unlink()
+    with pytest.raises(UserError, match=r"/mlflow.db has no models:/samebits-digits@champion: `make promote`"):
+        registry.fetch("models:/samebits-digits@champion", folder)
+    with pytest.raises(UserError, match=r"^digits has no published run with a model"):
+        promote.main(None)
+    assert not list(folder.glob("mlflow.db*"))
+
+
 def test_a_registry_that_is_not_there(folder, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     with pytest.raises(UnavailableError, match=r"cannot be reached$"):
@@ -131,7 +141,7 @@ def test_the_card_of_a_table_without_licence():
     metrics = dict.fromkeys(["test_accuracy", "test_accuracy_std", "test_loss"], 0.5)
     metrics |= {"test_accuracy_ci95_low": 0.4, "test_accuracy_ci95_high": 0.6}
     tags = {"seeds": "2", "run": "mlp", "dataset_digest": "d1", "model_sha256": "m1"}
-    chosen = Published("k", tags, {"parameters": "10", "resize": "None", "arithmetic": "exact"}, metrics)
+    chosen = Published("k", tags, {"parameters": "10", "resize": "None", "arithmetic": "exact 2"}, metrics)
     card = promoting.card(entry, chosen, "test_accuracy")
     assert "uint8 [N, 1, 93], rows scaled as in the\ndataset; answers with one of 2 classes: a, b." in card
     assert "\nOtto. Digest of the arrays `d1`." in card

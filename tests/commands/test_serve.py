@@ -9,7 +9,8 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack, contextmanager, suppress
 from http.client import HTTPConnection
 
 import pytest
@@ -27,21 +28,29 @@ from tests.made.trained import digits
 NOTHING = "\N{EN DASH}"  # what the page says of an empty drawing
 
 
-@pytest.fixture(scope="module")
-def port():
-    """A server of its own process, as a user starts it; at the end it must still be up, and stop on Ctrl-C."""
+@contextmanager
+def serving():
+    """A server of its own process, as a user starts it; at the end it must still be up, and stop at once on Ctrl-C."""
     line = [sys.executable, "-m", "samebits", "serve", "digits", "--port", "0"]
     environ = environment(PYTHONPATH=str(ROOT))
     with subprocess.Popen(line, cwd=digits(), env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        first = process.stdout.readline().decode()
-        port = int(fullmatch(r"digits mlp: http://127\.0\.0\.1:(\d+)/ \(Ctrl-C stops it\)\n", first)[1])
+        try:
+            assert process.stdout is not None
+            first = process.stdout.readline().decode()
+            yield int(fullmatch(r"digits mlp: http://127\.0\.0\.1:(\d+)/ \(Ctrl-C stops it\)\n", first)[1])
+            assert process.poll() is None
+            process.send_signal(signal.SIGINT)
+            rest, errors = process.communicate(timeout=10)
+            assert (process.returncode, rest) == (0, b"\nstopped\n")
+            assert b"Traceback" not in errors, errors.decode()
+        finally:
+            process.kill()
+
+
+@pytest.fixture(scope="module")
+def port():
+    with serving() as port:
         yield port
-        assert process.poll() is None
-        process.send_signal(signal.SIGINT)
-        rest, errors = process.communicate(timeout=60)
-        assert (process.returncode, rest) == (0, b"\nstopped\n")
-        assert b"Traceback" not in errors, errors.decode()
 
 
 @pytest.fixture
@@ -101,6 +110,14 @@ def png(pixels):
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
     return file.getvalue()
+
+
+def scanned(times):
+    """A JPEG of 200 KB whose 50 million pixels are gone over so many times."""
+    file = io.BytesIO()
+    Image.new("L", (9000, 5500), 9).save(file, "JPEG", progressive=True)
+    flat = file.getvalue()[:-2]
+    return flat + flat[flat.rindex(b"\xff\xda") :] * (times - flat.count(b"\xff\xda")) + b"\xff\xd9"
 
 
 def said(reply):
@@ -216,10 +233,69 @@ def test_slow_clients_lose_their_place(hasty):
     assert raw(hasty, b"GET / HT") == b""  # the head does
     with pytest.raises(OSError, match=r"reset|pipe|aborted"):
         drip(hasty)
-    idle = [socket.create_connection(("127.0.0.1", hasty), timeout=60) for _ in range(2 * http.MOST_REQUESTS)]
-    assert ask(hasty, "GET", "/health")[0] == 200
-    for connection in idle:
-        connection.close()
+
+
+HEAD = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
+
+
+@pytest.mark.parametrize(
+    ("begun", "more"),
+    [(b"", b""), (HEAD, b"X"), (HEAD + b"Content-Length: 9999\r\n\r\n", b"x")],
+    ids=["silent", "slow heads", "slow bodies"],
+)
+def test_slow_clients_hold_nobody(port, begun, more):
+    """Each has DEADLINE seconds, 32 at a time would hold 400 for two minutes."""
+    slow = [socket.create_connection(("127.0.0.1", port), timeout=60) for _ in range(400)]
+    ended = threading.Event()
+
+    def trickle():
+        while not ended.wait(0.1):
+            for connection in slow:
+                with suppress(OSError):
+                    connection.send(more)
+
+    with ExitStack() as stack:
+        for connection in slow:
+            stack.enter_context(connection)
+            with suppress(OSError):  # it may have been hung up on
+                connection.send(begun)
+        trickling = threading.Thread(target=trickle)
+        trickling.start()
+        stack.callback(trickling.join)
+        stack.callback(ended.set)
+        start = time.monotonic()
+        assert said(post(port, {"images": images()[:1].tolist()})) == recorded()[:1]
+        assert ask(port, "GET", "/health")[0] == 200
+        assert time.monotonic() - start < http.DEADLINE  # 400 connections in turns of 100 x PATIENCE
+
+
+def test_whoever_waits_for_the_model_holds_nobody_else(hasty, monkeypatch):
+    opened = threading.Event()
+    monkeypatch.setitem(http.PREDICT, "image/png", lambda body, classifier: {"opened": opened.wait(60)})
+    with ThreadPoolExecutor(http.MOST_REQUESTS + 1) as pool:
+        asked = [pool.submit(post, hasty, b"x", Content_Type="image/png") for _ in range(http.MOST_REQUESTS + 1)]
+        status, answer = next(as_completed(asked)).result()
+        assert (status, answer) == (503, {"error": "64 requests wait for the model already: ask again later"})
+        assert ask(hasty, "GET", "/health")[0] == 200
+        opened.set()
+    assert sorted(future.result()[0] for future in asked) == [200] * http.MOST_REQUESTS + [503]
+
+
+def test_a_busy_server_answers_others_and_ends_at_once():
+    """Ctrl-C does not wait until half a minute of pictures is decoded: `serving` waits ten seconds for the end."""
+    flat = scanned(10)
+    request = HEAD.replace(b"png", b"jpeg") + b"Content-Length: %d\r\n\r\n" % len(flat) + flat
+    with ExitStack() as stack, serving() as port:
+        for _ in range(http.MOST_REQUESTS):
+            connection = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=60))
+            connection.sendall(request)
+        assert ask(port, "GET", "/health")[0] == 200
+
+
+def test_a_picture_that_is_drawn_a_hundred_times_is_refused(port):
+    status, answer = post(port, scanned(100), Content_Type="image/jpeg")
+    why = "the picture is 9,000 x 5,500 pixels in 100 scans, too much work: at most 500,000,000 pixels x scans are read"
+    assert (status, answer) == (400, {"error": why})
 
 
 def test_a_mistake_of_ours_is_a_500_and_no_end(hasty, monkeypatch, capfd):

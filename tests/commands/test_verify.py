@@ -122,6 +122,7 @@ def verify(folder, *arguments, **changes):
 def test_reproduced(toy):
     head = run("git", "rev-parse", "--short", "HEAD", cwd=toy).stdout.strip()
     mine = toy.parent / "mine.db"
+    (toy / "data/.downloads").mkdir(exist_ok=True)  # as an earlier download leaves it
     (toy.parent / "config").write_text(f"[cache]\n    dir = {toy / '.dvc' / 'cache'}\n")  # one cache for all projects
     common = {"DVC_GLOBAL_CONFIG_DIR": str(toy.parent), "MLFLOW_TRACKING_URI": f"sqlite:///{mine}"}
     done = verify(toy, **common, SEEN=str(toy.parent / "seen"), DATASET_MIRROR="../data")
@@ -138,6 +139,12 @@ def test_reproduced(toy):
     assert not mine.exists()
     assert os.path.realpath(stage["DATASET_MIRROR"]) == str(toy.parent / "data")
     assert stage["downloads"] == str(toy / "data" / ".downloads")
+
+
+def test_it_makes_nothing_here(toy):
+    before = sorted(toy.rglob("*"))
+    assert verify(toy).returncode == 0
+    assert [path for path in toy.rglob("*") if path not in before and ".git" not in path.parts] == []
 
 
 def test_the_first_difference_is_named(toy):

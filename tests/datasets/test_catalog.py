@@ -107,7 +107,7 @@ FAULTS = {
         "  mirrors: []",
         "otto.mirrors is an unknown key; allowed here: title",
     ),
-    "a hyphen in a name": ("\nmnist:", "\nm-nist:", "m-nist.* should match pattern"),
+    "a hyphen in a name": ("\nmnist:", "\nm-nist:", "m-nist: as a name it should be made of a-z, 0-9 and _"),
 }
 
 

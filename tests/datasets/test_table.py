@@ -94,6 +94,15 @@ def test_a_scale_read_again_is_the_same(tmp_path):
     assert (again.least.tolist(), again.greatest.tolist()) == (scale.least.tolist(), scale.greatest.tolist())
 
 
+@pytest.mark.parametrize(
+    "text", [b"column,least\na,1\n", b"column,least,greatest\na,1,x\n", b"\xff\n", b"column,least,greatest\na\n"]
+)
+def test_a_scale_that_is_damaged_is_a_sentence(tmp_path, text):
+    (tmp_path / "columns.csv").write_bytes(text)
+    with pytest.raises(UserError, match=r"columns.csv does not hold the ranges of columns: run `dvc repro` again$"):
+        Scale.read(tmp_path / "columns.csv")
+
+
 def read(text, **options):
     data = text if isinstance(text, bytes) else text.encode()
     return table.read(io.BytesIO(data), "my.csv", **options)

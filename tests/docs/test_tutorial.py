@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 from tests.conftest import ROOT, environment, make_checkout, run
-from tests.tracking.test_store import free_port
+from tests.made.processes import free_port
 
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SERVES = "make ui"  # until Ctrl-C

@@ -150,7 +150,7 @@ def spoil_summary(folder):
         (spoil_number, r"history\.csv is damaged \(column train_loss holds what is no finite number\)"),
         (
             spoil_metrics,
-            r"metrics/digits/mlp\.json is damaged \(seeds: Field required; .*`dvc repro evaluate@digits`",
+            r"metrics/digits/mlp\.json is damaged \(seeds is missing; test is missing; .*`dvc repro evaluate@digits`",
         ),
         (spoil_values, "values.test_loss has 1 values for 2 seeds"),
         (spoil_params, "mlp in params.yaml has changed since digits mlp was trained"),
@@ -170,6 +170,14 @@ def test_what_is_read_back_is_what_was_measured():
         back = references.recorded("digits", name)
         assert back.model_copy(update={"provenance": None}) == references.measured("digits", name, load())
         assert back.provenance is not None
+
+
+def test_an_empty_or_damaged_reference_is_a_sentence():
+    SCRATCH.parent.mkdir(parents=True)
+    for text in ("", "{"):
+        SCRATCH.write_text(text)
+        with pytest.raises(UserError, match=r"^reference/digits/scratch.json is (empty|not valid JSON .*): restore"):
+            references.recorded("digits", "scratch")
 
 
 @pytest.mark.parametrize(

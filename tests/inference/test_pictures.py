@@ -206,6 +206,8 @@ def test_arrays_go_through_unchanged():
         (npy(NOISE[:27]), r"it holds uint8 \[27, 28\]"),
         (npy(NOISE.ravel()), r"it holds uint8 \[784\]"),
         (npy(np.empty((0, 28, 28), np.uint8)), "it holds no image"),
+        (npy(NOISE).replace(b"{", b"("), "it is not a whole .npy file of numbers"),
+        (npy(NOISE).replace(b"{'descr'", b",'descr' "), "it is not a whole .npy file of numbers"),
         (npy(np.array([{}]), allow_pickle=True), "it is not a whole .npy file of numbers"),
         (npy(NOISE).replace(b"(28, 28), }" + b" " * 12, b"(9999999999, 28, 28), }"), "it is not a whole .npy file"),
     ],

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from samebits.base.errors import UserError
 from samebits.outcome.freshness import changed_since
 
 PARAMS = "preprocess: {resize: null}\nscratch: {lr: 0.1, hidden: []}\nmlp: {lr: 0.01}\n"
@@ -72,3 +73,10 @@ def test_what_dvc_does_not_know_counts_as_unchanged(tmp_path):
     assert changed() is None
     (tmp_path / "dvc.lock").unlink()
     assert changed() is None
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "3", "{}", "stages: 3"])
+def test_a_lock_without_entries_is_a_sentence(text):
+    Path("dvc.lock").write_text(text)
+    with pytest.raises(UserError, match=r"^dvc.lock has no entries as DVC writes them: `git restore dvc.lock`"):
+        changed()

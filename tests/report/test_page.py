@@ -1,13 +1,16 @@
 import dataclasses
+import re
 import xml.etree.ElementTree as ET
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from samebits.base.params import Training
+from samebits.base.params import Training, load
 from samebits.outcome.finished import Dataset, Run
+from samebits.outcome.reader import read_dataset
 from samebits.report import page
+from tests.made import finished
 
 
 def run(confusion):
@@ -99,3 +102,16 @@ def test_an_inlined_chart_has_ids_of_its_own_and_refers_to_them():
         '<svg viewBox="0 0 1 1" role="img" aria-label="say &#34;hi&#34;">'
         '<path id="n-a"/><use xlink:href="#n-a" clip-path="url(#n-b)"/></svg>'
     )
+
+
+def test_a_title_cannot_break_the_summary_or_the_page(tmp_path, monkeypatch):
+    """A title is the user's own: what it holds is shown, and does nothing."""
+    monkeypatch.setitem(finished.TITLES, "mnist", "<script>alert(1)</script> a | b \\| c\nd")
+    monkeypatch.chdir(finished.project(tmp_path, "mnist"))
+    dataset, params = read_dataset("mnist", load()), load()
+    summary = page.markdown([dataset], params)
+    assert "&lt;script>alert(1)&lt;/script> a \\| b \\\\\\| c d" in summary
+    assert "<script" not in summary
+    rows = [line for line in summary.splitlines() if line.startswith("| &lt;script")]
+    header = next(line for line in summary.splitlines() if line.startswith("| dataset | run"))
+    assert {len(re.split(r"(?<!\\)(?:\\\\)*\|", row)) for row in rows[:3]} == {len(header.split("|"))}

@@ -402,7 +402,8 @@ def test_a_full_disk_leaves_what_was_there(place, tmp_path, monkeypatch):
     write(Path("data/raw/toy"), before)
     write(tmp_path / "mirror/toy", TOY)
     monkeypatch.setenv("DATASET_MIRROR", str(tmp_path / "mirror"))
-    Path("data/raw/toy", f".{NAMES[1]}.{os.getpid()}.part").symlink_to("/dev/full")  # where `whole` writes first
+    monkeypatch.setattr("secrets.token_hex", str)
+    Path("data/raw/toy", f".{NAMES[1]}.4.part").symlink_to("/dev/full")  # where `whole` writes first
     with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
         download.main("toy")
     assert raw() == before
@@ -431,6 +432,27 @@ def test_ctrl_c_in_a_transfer(place, serve):
     download.main("toy")
     assert raw() == TOY
     assert server.asked[0] == (IMAGES, f"bytes={size}-"), "the transfer goes on from what had come"
+
+
+def test_two_downloads_at_once_bring_each_file_once(place, serve):
+    """As `make verify` beside `make repro`, which share the folder of downloads: the second waits, with a line."""
+    server = serve(GZ)
+    server.answers[IMAGES] = deque([stalled])
+    place(f"{server.url}/toy")
+    command, env = [sys.executable, "-m", "stages.download", "toy"], environment(PYTHONPATH=str(ROOT))
+    first = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    part = Path(f"data/.downloads{IMAGES}.part")
+    while first.poll() is None and not (part.exists() and part.stat().st_size):
+        time.sleep(0.01)
+    second = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert second.stdout
+    assert second.stdout.readline().startswith(f"data/.downloads/toy is in use by process {first.pid} on ")
+    server.go_on.set()
+    for process in (first, second):
+        said, _ = process.communicate(timeout=60)
+        assert (process.returncode, "Traceback" in said) == (0, False), said
+    assert raw() == TOY
+    assert [path for path, _ in server.asked].count(f"/toy/{NAMES[1]}.gz") == 1
 
 
 def test_the_command_ends_with_one_sentence(place):

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from tests.conftest import ROOT, dvc, environment, make_checkout, run
+from tests.made.dying import wait_for
 
 RUNS = ["scratch", "concise", "mlp"]
 
@@ -143,13 +144,6 @@ def test_interrupting_a_stage_leaves_the_outputs_as_they_were(repro):
     assert "interrupted" in said
     assert "Traceback" not in said
     assert outputs(repro) == before
-
-
-def wait_for(condition, seconds=60):
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "waited in vain"
-        time.sleep(0.1)
 
 
 def test_an_experiment_compares_with_what_was_committed(repro):

@@ -99,11 +99,12 @@ def test_bad_raw_data_leave_the_previous_outputs(place):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 @pytest.mark.parametrize("name", ["train.safetensors", "test.safetensors", "summary.json"])
-def test_a_full_disk_leaves_what_was_there(place, name):
+def test_a_full_disk_leaves_what_was_there(place, name, monkeypatch):
     preprocess.main("digits")
     before = {path.name: path.read_bytes() for path in FOLDER.iterdir()}
     place(validation_size=100)
-    (FOLDER / f".{name}.{os.getpid()}.part").symlink_to("/dev/full")  # where `whole` writes first
+    monkeypatch.setattr("secrets.token_hex", str)
+    (FOLDER / f".{name}.4.part").symlink_to("/dev/full")  # where `whole` writes first
     with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
         preprocess.main("digits")
     assert {path.name: path.read_bytes() for path in FOLDER.iterdir()} == before

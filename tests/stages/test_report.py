@@ -10,7 +10,7 @@ import pytest
 from dvc_render.vega import VegaRenderer
 
 from samebits.base.errors import UserError
-from samebits.base.files import read_json, write_csv, write_json
+from samebits.base.files import read_json, write_json
 from samebits.base.params import RUNS, load
 from samebits.outcome.leftovers import prune
 from samebits.outcome.reader import read_dataset
@@ -19,6 +19,7 @@ from samebits.report.lessons import charts as lesson_charts
 from samebits.report.lessons import printed
 from stages import report
 from tests.conftest import ROOT, run
+from tests.made import finished as made
 from tests.made.finished import CLASSES, LABELS, finish, predict, project
 
 DATASETS = ["mnist", "digits"]
@@ -346,11 +347,11 @@ def test_a_damaged_input_is_named_with_the_stage_that_makes_it(here, name, stage
 
 
 @pytest.mark.parametrize("names", [["007", "7"], ["None", ""]])
-def test_class_names_stay_as_they_are(here, names):
-    rows = [{"class": name, "precision": 1.0, "recall": 1.0, "f1": 1.0, "support": 3} for name in names]
-    write_csv(here / "metrics/mnist/mlp_classes.csv", rows)
+def test_class_names_stay_as_they_are(here, names, monkeypatch):
+    monkeypatch.setattr(made, "CLASSES", [*names, "x"])
+    project(here, "mnist")
     run = read_dataset("mnist", load()).runs[2]
-    assert run.classes["class"].tolist() == names
+    assert run.classes["class"].tolist() == [*names, "x"]
 
 
 def test_the_stages_are_named_as_dvc_names_them():

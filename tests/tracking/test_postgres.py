@@ -5,6 +5,7 @@ import os
 import pwd
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ import pytest
 from samebits.tracking.connection import UnavailableError
 from samebits.tracking.store import connect
 from tests.made.finished import runs
-from tests.tracking.test_store import a_record, add, artifacts, free_port, only_one, publish_at_once, serving  # noqa: F401
+from tests.made.processes import free_port
+from tests.made.proxy import proxy
+from tests.tracking.test_store import a_record, add, artifacts, only_one, publish_at_once, serving  # noqa: F401
 
 FOUND = [shutil.which("pg_ctl"), *map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl")))]
 PG_CTL = next(filter(None, reversed(FOUND)), None)
@@ -80,3 +83,17 @@ def test_a_database_that_is_not_there(database, monkeypatch, tmp_path):
     ):
         pass
     assert "s3cret" not in str(caught.value)
+
+
+def test_answers_that_come_by_the_byte(database, monkeypatch, tmp_path):
+    """The driver, which is C, would wait for ever: it is left behind."""
+    monkeypatch.chdir(tmp_path)
+    port = database.rpartition(":")[2].partition("/")[0]
+    with proxy(int(port)) as slow:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", database.replace(port, str(slow.port)))
+        with connect() as store:
+            slow.trickles = b"SELECT"
+            began = time.monotonic()
+            with pytest.raises(TimeoutError):
+                store.find("k")
+            assert time.monotonic() - began < 45

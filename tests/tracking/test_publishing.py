@@ -11,12 +11,13 @@ from mlflow import MlflowClient
 
 from samebits.base import git
 from samebits.base.errors import UserError
-from samebits.base.files import read_json, sha256, write_json
+from samebits.base.files import read_json, sha256, write_json, write_text
 from samebits.base.params import RUNS, load
+from samebits.commands import publish
 from samebits.outcome.reader import StaleError
 from samebits.tracking import best_effort, publishing
 from tests.conftest import ROOT, run
-from tests.made.finished import empty_store, finish, project, runs
+from tests.made.finished import empty_store, enter, finish, project, runs
 
 SCRATCH, CONCISE, MLP = (f"digits {name}: published\n" for name in ("scratch", "concise", "mlp"))
 PUBLISHED = SCRATCH + CONCISE + MLP
@@ -26,9 +27,7 @@ ALREADY = PUBLISHED.replace("published", "already there")
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """The finished outputs of all runs of digits, here."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.delenv("DVC_ROOT", raising=False)
+    enter(monkeypatch, tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     return project(tmp_path, "digits")
 
@@ -75,7 +74,7 @@ def test_what_a_run_holds(folder, store):
     assert mlp.data.params == {
         "dataset": "digits",
         "run": "mlp",
-        "arithmetic": "float32",
+        "arithmetic": "float32 1",
         "resize": "None",
         "validation_size": "0",
         "seeds": "[0]",
@@ -178,10 +177,64 @@ def test_results_that_come_back_are_already_there(folder, store, capsys):
     assert len(parents(store)) == 4
 
 
-@pytest.mark.parametrize("log", ["", "[1]", "{}", '{"model_sha256": "0"}'])
-def test_nothing_hangs_on_the_log_of_the_training(folder, log):
-    (folder / "logs/digits").mkdir(parents=True)
-    (folder / "logs/digits/mlp.json").write_text(log)
+def a_log(folder, **changes):
+    hashed = sha256(folder / "models/digits/mlp/model.safetensors")
+    return json.dumps(
+        {"model_sha256": hashed, "device": "cpu", "threads": 1, "seconds": 1.0, "versions": {}, **changes}
+    )
+
+
+@pytest.mark.parametrize(
+    "log",
+    [
+        lambda folder: "",
+        lambda folder: "[1]",
+        lambda folder: "{}",
+        lambda folder: '{"model_sha256": "0", "seconds": 7}',
+        lambda folder: "[" * 100_000,
+        lambda folder: "\0",
+        lambda folder: a_log(folder, seconds="x"),
+        lambda folder: a_log(folder, seconds=float("nan")),
+        lambda folder: a_log(folder, seconds=float("inf")),
+        lambda folder: a_log(folder, seconds=-1),
+        lambda folder: a_log(folder, seconds=1e300),
+        lambda folder: a_log(folder, seconds=None),
+        lambda folder: a_log(folder, versions=3),
+        lambda folder: a_log(folder, versions={"": "1"}),
+        lambda folder: a_log(folder, versions={"a/../b": "1"}),
+        lambda folder: a_log(folder, versions={"torch": "2" * 10_000}),
+        lambda folder: a_log(folder, device={"of": "another form"}),
+    ],
+)
+def test_nothing_hangs_on_the_log_of_the_training(folder, store, log, capsys):
+    write_text(folder / "logs/digits/mlp.json", log(folder))
+    publishing.publish()
+    assert capsys.readouterr().out == PUBLISHED
+    (mlp,) = (entry for entry in parents(store) if entry.data.tags["run"] == "mlp")
+    assert not {"device", "seconds"} & set(mlp.data.tags)
+    assert mlp.info.end_time == mlp.info.start_time
+
+
+def test_a_log_says_nothing_of_the_result(folder):
+    log = a_log(folder, versions={"run": "scratch", "dataset": "mnist", "torch": "3"}, more=[1])
+    write_text(folder / "logs/digits/mlp.json", log)
+    found = publishing.record("digits", "mlp", load()).tags
+    assert (found["run"], found["dataset"], found["torch"]) == ("mlp", "digits", "3")
+
+
+@pytest.mark.parametrize("kind", ["a folder", "a loop", "a pipe", "below a file"])
+def test_a_log_that_cannot_be_read(folder, kind):
+    file = folder / "logs/digits/mlp.json"
+    file.parent.mkdir(parents=True)
+    if kind == "a folder":
+        file.mkdir()
+    elif kind == "a loop":
+        file.symlink_to(file)
+    elif kind == "a pipe":
+        os.mkfifo(file)
+    else:
+        file.parent.rmdir()
+        file.parent.write_text("a file")
     assert publishing.record("digits", "mlp", load()).seconds == 0
 
 
@@ -224,8 +277,8 @@ def overwrite(path, text):
             "models/digits/concise/history.csv has other seeds or epochs than params.yaml",
         ),
         (overwrite("metrics/digits/concise.json", '{"see'), "metrics/digits/concise.json is damaged (Unterminated"),
-        (overwrite("metrics/digits/concise.json", "{}"), "metrics/digits/concise.json is damaged (seeds: Field"),
-        (overwrite("metrics/digits/concise.json", "[]"), "metrics/digits/concise.json is damaged (the whole: "),
+        (overwrite("metrics/digits/concise.json", "{}"), "metrics/digits/concise.json is damaged (seeds is missing; "),
+        (overwrite("metrics/digits/concise.json", "[]"), "metrics/digits/concise.json is damaged (the file is [], "),
         (overwrite("models/digits/concise/history.csv", ""), "models/digits/concise/history.csv is damaged (No col"),
         (
             overwrite("models/digits/concise/history.csv", "seed\n0\n"),
@@ -261,9 +314,41 @@ def test_nothing_finished_makes_no_store(folder, capsys):
     assert not (folder / "mlflow.db").exists()
 
 
-def test_a_dataset_that_params_does_not_name(folder):
-    with pytest.raises(UserError, match=r"^mnist: params.yaml names only digits$"):
-        publishing.publish("digits", "mnist")
+def test_a_dataset_that_params_does_not_name(folder, store, capsys):
+    """Its outputs are as good as others'; where there are none, `dvc repro` makes none."""
+    with pytest.raises(UserError, match=r"^unknown dataset 'mnits': the catalog has fashion_mnist, mnist, digits$"):
+        publishing.publish("digits", "mnits")
+    edit_params("[digits]", "[mnist]")
+    assert publishing.publish("digits") == 3
+    assert capsys.readouterr().out == PUBLISHED
+    (folder / "metrics/digits/scratch.json").unlink()
+    assert publishing.publish("digits") == 2
+    said = "metrics/digits/scratch.json is missing, and params.yaml does not name digits\n"
+    assert capsys.readouterr().out.startswith(f"digits scratch: not published: {said}")
+    edit_params("[mnist]", "[nodata]")
+    with pytest.raises(UserError, match=r"^unknown dataset 'nodata'"):
+        publishing.publish()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({}, r"^no run is finished, so there is nothing to publish$"),
+        ({"all_experiments": True}, r"^DVC has no experiments here: `dvc exp run` makes one$"),
+    ],
+)
+def test_nothing_published_is_no_success(folder, options, said):
+    run("git", "init", "--quiet", cwd=folder)
+    (folder / "data/processed/digits/summary.json").unlink()
+    with pytest.raises(UserError, match=said):
+        publish.main(**options)
+
+
+@pytest.mark.parametrize("options", [{"rev": "HEAD"}, {"all_experiments": True}])
+def test_without_git_it_is_git_that_is_missing(folder, options, monkeypatch):
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(folder.parent))
+    with pytest.raises(UserError, match=r"needs Git \(not a git repository"):
+        publish.main(**options)
 
 
 def test_killed_in_the_middle(folder, store, capsys):
@@ -284,7 +369,7 @@ publish()
 
 
 def test_two_publishers_at_once_and_no_database_yet(folder, capfd):
-    both = [threading.Thread(target=best_effort.publish, args=("digits",)) for _ in range(2)]
+    both = [threading.Thread(target=best_effort.publish, kwargs={"hurry": False}) for _ in range(2)]
     for thread in both:
         thread.start()
     for thread in both:

@@ -21,7 +21,8 @@ from samebits.base.source import ROOT
 DEBIAN = ("python3", "libgomp1", "libstdc++6", "zlib1g", "libblas3")  # what torch and numpy are linked to
 TORCH = ("torch==2.9.1", "torchvision==0.24.1")  # small, without CUDA; and so another version than the locked one
 PROJECT = "samebits (pyproject.toml)"  # who asks for a package, as requirements.lock has it
-WITHOUT = ("dvc", "mlflow", "sqlalchemy", "triton", "nvidia-", "cuda-")  # the witness does without these
+# What the witness does without
+WITHOUT = ("distributed", "dvc", "mlflow", "sqlalchemy", "numba", "llvmlite", "triton", "nvidia-", "cuda-")
 TAGS = tuple(f"manylinux_2_{minor}_aarch64" for minor in range(28, 16, -1))
 LOCK = ROOT / "requirements.lock"
 
@@ -100,7 +101,7 @@ def locked(version: str) -> list[str]:
     target = {"platform_machine": "aarch64", "python_version": version, "python_full_version": f"{version}.0"}
     entries: dict[str, str] = {}
     asked_by: dict[str, set[str]] = {}
-    for entry in re.split(r"\n(?=\w)", LOCK.read_text(encoding="utf-8")):
+    for entry in re.split(r"\n(?=\w)", LOCK.read_text(encoding="utf-8").strip()):
         first, _, hashes = entry.partition("\n")
         wanted = Requirement(first.removesuffix(" \\"))
         if not wanted.name.startswith(WITHOUT) and (wanted.marker is None or wanted.marker.evaluate(target)):

@@ -29,6 +29,13 @@ def digest(x: Tensor) -> str:
     return hashlib.sha256(raw.astype(raw.dtype.newbyteorder("<")).tobytes()).hexdigest()[:16]
 
 
+def inputs() -> Tensor:
+    """Float32 numbers [1000, 1000] of very different sizes, rows of either sign and rows without one below 0."""
+    x = (fractions(MILLION, "x").view(1000, 1000) - 0.5) * exact.exp2(fractions(1000, "e") * 40 - 20)[:, None]
+    x[::3] = x[::3].abs()
+    return x.to(exact.dtype)
+
+
 COMPUTE: dict[str, Callable[[], Tensor]] = {
     "exp2": lambda: exact.exp2(fractions(MILLION, "t") * 128 - 100),
     "exp2 wide": lambda: exact.exp2(fractions(MILLION, "t") * 2300 - 1150),
@@ -40,6 +47,9 @@ COMPUTE: dict[str, Callable[[], Tensor]] = {
     "permutation": lambda: exact.permutation(MILLION, 3, "order"),
     "uniform": lambda: exact.uniform((1000, 1000), 3, "weight", 784),
     "normal": lambda: exact.normal((1000, 1000), 0.01, 3, "weight"),
+    "linear on integers": lambda: exact.linear(inputs(), inputs()[::2]),
+    "weight gradient on integers": lambda: exact.weight_gradient(inputs()[:, :600], inputs()),
+    "bias gradient on integers": lambda: exact.bias_gradient(inputs()),
 }
 HASHES = {
     "exp2": "b6c98fff492c0e0d",
@@ -52,6 +62,9 @@ HASHES = {
     "permutation": "7e98367be74801ca",
     "uniform": "4535044c86af6730",
     "normal": "83601267f38d39e7",
+    "linear on integers": "bb57e506e996b2de",
+    "weight gradient on integers": "a4595fdbd89cd4f8",
+    "bias gradient on integers": "ca1301bae4e8d886",
 }
 
 

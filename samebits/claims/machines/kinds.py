@@ -18,7 +18,8 @@ from samebits.claims.machines import arm
 
 HERE, ARM = "this", "arm64"
 EMULATED = ("Nehalem", "Haswell", "Skylake-Client", "EPYC")  # or any other that qemu knows: -cpu help lists them
-ALL = (HERE, *EMULATED, ARM)
+OTHERS = (*EMULATED, ARM)
+ALL = (HERE, *OTHERS)
 TOGETHER = 2  # kinds that run at a time, with one thread each
 # Settings that choose instructions, which an emulated processor may lack
 CHOOSERS = ("OPENBLAS_", "MKL_", "ATEN_", "ONEDNN_", "DNNL_", "NPY_")
@@ -110,4 +111,4 @@ def environment(kind: Kind) -> dict[str, str]:
     """Return the environment of a kind: nothing in it chooses its instructions or its device."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(CHOOSERS)}
     path = os.pathsep.join(str(folder) for folder in (ROOT, kind.packages) if folder)
-    return {**kept, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "DEVICE": "cpu"}
+    return {**kept, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "DEVICE": "cpu", "SEED_STORE": "off"}

@@ -10,12 +10,13 @@ from torch import Tensor, tensor
 from torch.nn import functional as F
 
 from samebits import exact
+from samebits.exact import wide
 from samebits.learning import scratch
 from samebits.learning.arithmetic import Arithmetic
 from samebits.report.lessons import printed
 from samebits.report.lessons.printed import Digits, Example
 
-OPS = cast(Arithmetic, exact)
+OPS = cast(Arithmetic, wide)
 MINUS = "\N{MINUS SIGN}"
 FLOAT32 = 2e-6  # how far a figure that the notes trained in float32 may be from the exact one
 ROUNDED = 2.4e-7  # the same for one that took a few float32 operations: 2 units in the last place

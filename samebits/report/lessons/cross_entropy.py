@@ -123,7 +123,7 @@ def binary_by_torch() -> list[float]:
 
 def last_dimension() -> pd.DataFrame:
     """Columns input and output: what Linear(4, 3) makes of shapes."""
-    layer = exact.Linear(4, 3)
+    layer = exact.Linear(4, 3, dtype=torch.float64)
     shapes = [(4,), (5, 4), (2, 5, 4)]
     outputs = [tuple(layer(torch.zeros(shape, dtype=torch.float64)).shape) for shape in shapes]
     return pd.DataFrame({"input": list(map(shape_of, shapes)), "output": list(map(shape_of, outputs))})

@@ -1,0 +1,40 @@
+"""Being told to end: SIGTERM and SIGHUP do what Ctrl-C does, and the exit code says which of them it was."""
+
+import signal
+from types import FrameType
+
+SAID = "interrupted; nothing half-written is left behind"
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+_last: int = signal.SIGINT
+
+
+def obey() -> None:
+    """Let SIGTERM and SIGHUP do what Ctrl-C does; unless they are ignored, as under nohup."""
+    for number in SIGNALS:
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, interrupt)
+
+
+def ignore() -> None:
+    """Be deaf to all of them from now on, and let the processes that are started be so."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def interrupt(number: int, frame: FrameType | None) -> None:
+    """Raise KeyboardInterrupt for a signal, or do what else Ctrl-C does now: who holds that, as while LLVM compiles,
+    holds this.
+    """
+    global _last
+    _last = number
+    ctrl_c = signal.getsignal(signal.SIGINT)
+    if callable(ctrl_c) and ctrl_c is not interrupt:
+        ctrl_c(number, frame)
+    else:
+        raise KeyboardInterrupt
+
+
+def exit_code() -> int:
+    """Return what an interrupted process ends with, as shells have it: 130 after Ctrl-C, 143 SIGTERM, 129 SIGHUP."""
+    return 128 + _last

@@ -1,0 +1,55 @@
+"""A sweep is DVC's own queue; the seed store is shared by all of its cells, and makes one that comes again free."""
+
+import re
+import time
+
+import pytest
+
+from tests.conftest import dvc, run
+from tests.made.dying import small_project
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A committed project of digits, quick to train, whose pipeline has run."""
+    folder = tmp_path_factory.mktemp("sweep") / "samebits"
+    return small_project(folder, {r"epochs: \d+": "epochs: 2", r"hidden: \[520.*?\]": "hidden: [16]"})
+
+
+def swept(folder, *changes):
+    """Queue experiments, run them two at a time, and return what each printed."""
+    options = [text for change in changes for text in ("-S", change)]
+    dvc("exp", "run", "--queue", *options, cwd=folder)
+    names = re.findall(r"(\S+) +\S+ \S+ +Queued", dvc("queue", "status", cwd=folder).stdout)
+    dvc("queue", "start", "--jobs", "2", cwd=folder)
+    until = time.monotonic() + 240
+    while re.search("Queued|Running", status := dvc("queue", "status", cwd=folder).stdout):
+        assert time.monotonic() < until, status
+        time.sleep(1)
+    assert "Failed" not in status, status
+    return {name: dvc("queue", "logs", name, cwd=folder).stdout for name in names}
+
+
+def test_a_sweep_its_publishing_and_its_clean_up(project):
+    printed = swept(project, "scratch.lr=0.05,0.2", "scratch.seeds=12")
+    assert len(printed) == 2
+    assert all("Running stage 'train-scratch@digits'" in text for text in printed.values())
+    shown = dvc("exp", "show", "--csv", cwd=project).stdout
+    assert {"0.05", "0.2"} <= {cell for line in shown.splitlines() for cell in line.split(",")}
+    published = run("samebits", "publish", "--all-experiments", cwd=project).stdout
+    assert published.count("experiment ") == 2
+    assert published.count("digits scratch: ") == 2
+
+    dvc("queue", "remove", "--all", cwd=project)
+    dvc("exp", "remove", "--all-commits", cwd=project)
+    assert "No experiment tasks" in dvc("queue", "status", cwd=project).stdout
+    assert run("git", "status", "--porcelain", cwd=project).stdout == ""
+
+
+def test_a_cell_that_another_machine_has_trained_is_free(project, tmp_path):
+    """Another clone has another cache of DVC's, but the same store."""
+    clone = tmp_path / "clone"
+    run("git", "clone", "--quiet", str(project), str(clone), cwd=tmp_path)
+    done = dvc("repro", "train-scratch@digits", cwd=clone, SEED_STORE=str(project / ".dvc/seeds"))
+    assert "digits scratch: the seed store has 10 of 10 seeds, 0 to train" in done.stdout
+    assert run("git", "status", "--porcelain", cwd=clone).stdout == ""

@@ -15,7 +15,9 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from samebits import exact
+from samebits.base import paths
 from samebits.base.params import load
+from samebits.datasets.arrays import load_summary
 from samebits.learning import device, fused
 from samebits.learning.course import Course
 from samebits.learning.run import course_of
@@ -30,7 +32,8 @@ def main(seeds: int = 6, epochs: int = 3) -> None:
     """Measure all ways in turn, and print a table."""
     params = load()
     block = params.mlp.model_copy(update={"seeds": list(range(seeds)), "epochs": epochs})
-    course = course_of("mnist", "mlp", fused.build, params.model_copy(update={"mlp": block}), device.chosen())
+    params, summary = params.model_copy(update={"mlp": block}), load_summary(paths.processed("mnist"))
+    course = course_of("mlp", fused.build, params, summary, device.chosen())
     ways: dict[str, Callable[[], str]] = {
         "in this process": partial(run, course, ""),
         "WORKERS=2": partial(run, course, "2"),

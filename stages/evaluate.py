@@ -10,8 +10,9 @@ from samebits.datasets.arrays import load_summary
 from samebits.datasets.split import load_split
 from samebits.learning import device
 from samebits.learning.arithmetic import VERSIONS, Arithmetic, arithmetic, judging
+from samebits.learning.description import Description
 from samebits.learning.hits import correct
-from samebits.learning.load import load_models
+from samebits.learning.load import load_trained
 from samebits.learning.training import figures, split_logits
 from samebits.measures import calibration
 from samebits.measures.comparison import compare
@@ -29,7 +30,8 @@ def main(dataset: str) -> None:
 def evaluate(dataset: str) -> None:
     """Write metrics and predictions of all runs of a dataset."""
     params, where, data = load(), device.chosen(), paths.processed(dataset)
-    ops, names = judging(VERSIONS[params.arithmetic], where), load_summary(data).classes
+    version, summary = VERSIONS[params.arithmetic], load_summary(data)
+    ops, names = judging(version, where), summary.classes
     splits = {name: load_split(data, name, where) for name in ("train", "test", "validation")}
     verdict = shared_start(
         arithmetic(params.arithmetic, where), splits["train"], params.scratch, len(names), f"{dataset} shared start"
@@ -39,7 +41,8 @@ def evaluate(dataset: str) -> None:
     tested, calibrated, hashes = {}, {}, {}
     for run in RUNS:
         path, seeds = paths.model(dataset, run), params.training(run).seeds
-        models, hashes[run] = load_models(path, ops, where), sha256(path)
+        trained = Description(dataset, run, version, names, summary.image, seeds)
+        models, hashes[run] = load_trained(path, trained, ops, where), sha256(path)
         outputs = {name: [split_logits(model, split) for model in models] for name, split in splits.items()}
         results = {name: _measure(ops, seeds, outputs[name], split.labels) for name, split in splits.items()}
         metrics = {

@@ -6,7 +6,7 @@ from samebits.base import paths
 from samebits.base.command_line import run_stage
 from samebits.base.files import whole
 from samebits.base.params import load
-from samebits.base.yaml import read_yaml
+from samebits.datasets import catalog
 from samebits.learning.arithmetic import arithmetic
 from samebits.outcome.leftovers import prune
 from samebits.outcome.reader import read_dataset
@@ -21,7 +21,7 @@ def main() -> None:
     arithmetic("wide")  # or say why not: the lessons and the proof are computed in it, whatever the models are
     if "DVC_STAGE" in os.environ:
         outputs = [paths.PROCESSED, paths.MODELS, paths.METRICS, paths.PREDICTIONS]
-        prune(outputs, known=read_yaml(paths.CATALOG), wanted=params.datasets)
+        prune(outputs, known=catalog.load(paths.CATALOG).root, wanted=params.datasets)
     datasets = [read_dataset(name, params) for name in params.datasets]
     taught = learn(datasets)
     shown = page.Shown(taught, charts.figures(taught), proof.spreads(datasets), proof.read_pins())

@@ -1,11 +1,10 @@
 """dvc.lock, in which DVC records what came out: it writes the file in place and, killed meanwhile, leaves it cut."""
 
 import functools
-import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, ValidationError
 
@@ -13,22 +12,26 @@ from samebits.base import git, paths
 from samebits.base.errors import UserError
 from samebits.base.files import write_text
 from samebits.base.schema import matching
-from samebits.base.yaml import read_yaml
+from samebits.base.yaml import ConflictError, read_yaml
 
 DAMAGED = f"{paths.LOCK} is empty, cut or otherwise not as DVC writes it: `samebits repro` restores it"
 KEPT = Path(".dvc/tmp/dvc.lock.damaged")
-CONFLICT = re.compile(rb"^(<<<<<<<|=======|>>>>>>>)( |$)", re.MULTILINE)  # Git left it, and people must settle it
 
 
 class DamagedError(UserError):
     """dvc.lock is not as DVC writes it."""
 
 
-class Output(BaseModel):
-    """A file or a folder that DVC keeps; `md5` of a folder, which ends in .dir, is that of a list of its files."""
+class Dependency(BaseModel):
+    """A file or a folder; `md5` of a folder, which ends in .dir, is that of a list of its files."""
 
     path: str
     md5: Annotated[str, matching(r"[0-9a-f]{32}(\.dir)?", "a hash")]
+
+
+class Output(Dependency):
+    """One that DVC keeps."""
+
     size: int
 
 
@@ -36,6 +39,8 @@ class Stage(BaseModel):
     """What a stage came from and what it made."""
 
     cmd: str | list[str]
+    deps: list[Dependency] = Field(default_factory=list)
+    params: dict[str, dict[str, Any]] = Field(default_factory=dict)  # by file
     outs: list[Output] = Field(default_factory=list)
 
 
@@ -48,7 +53,7 @@ class Lock(BaseModel):
 def read() -> dict[str, Stage]:
     """Return the entries of dvc.lock, none where there is no such file.
 
-    Raises DamagedError if it is not whole, and UserError for a conflict that Git left in it.
+    Raises DamagedError if it is not whole, and ConflictError for a conflict that Git left in it.
     """
     if not paths.LOCK.exists():
         return {}
@@ -59,9 +64,9 @@ def read() -> dict[str, Stage]:
 def _parse(data: bytes) -> dict[str, Stage]:
     try:
         values = read_yaml(paths.LOCK)
+    except ConflictError:
+        raise
     except UserError:
-        if CONFLICT.search(data):
-            raise
         raise DamagedError(DAMAGED) from None
     try:
         stages = Lock.model_validate(values).stages
@@ -86,7 +91,7 @@ def _committed() -> str:
 def mend() -> None:
     """Restore a dvc.lock that is not whole to what Git has, and say so; DVC's run cache knows what ran since then.
 
-    Raises UserError for a conflict that Git left in it: people must settle that.
+    Raises ConflictError for a conflict that Git left in it: people must settle that.
     """
     try:
         read()

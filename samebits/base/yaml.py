@@ -20,12 +20,19 @@ MERGE = "tag:yaml.org,2002:merge"  # of <<, which is no value
 LONGEST = 1000  # digits of a number
 
 
+class ConflictError(UserError):
+    """A file holds a conflict of a merge, which people must settle."""
+
+
 class RefusedError(ValueError):
     """What YAML allows, but no file of this project needs: a place, and what is wrong there."""
 
 
 def read_yaml(path: Path) -> Any:
-    """Read a YAML 1.2 file as DVC does (so that 1e-3 is a number). Raises UserError."""
+    """Read a YAML 1.2 file as DVC does (so that 1e-3 is a number).
+
+    Raises ConflictError for a conflict that Git left in it, UserError for all else that cannot be read.
+    """
     text = _text(path)
     yaml = YAML(typ="safe", pure=True)
     try:
@@ -74,7 +81,7 @@ def _text(path: Path) -> str:
 
 
 def _require_merged(path: Path, lines: list[str]) -> None:
-    """Raise UserError naming the conflicts that a merge of Git's left in a file."""
+    """Raise ConflictError naming the conflicts that a merge of Git's left in a file."""
     begins = [number for number, line in enumerate(lines, 1) if re.match(r"<{7}( |$)", line)]
     ends = [number for number, line in enumerate(lines, 1) if re.match(r">{7}( |$)", line)]
     if not begins and not ends:
@@ -84,7 +91,7 @@ def _require_merged(path: Path, lines: list[str]) -> None:
         way = f"take either side (`git checkout --ours {path}`, or --theirs), and `make repro` makes it true"
     else:
         way = "keep one side of each, without the lines that begin with <<<<<<<, |||||||, ======= and >>>>>>>"
-    raise UserError(f"{path} holds a conflict of a merge, lines {places}: {way}")
+    raise ConflictError(f"{path} holds a conflict of a merge, lines {places}: {way}")
 
 
 def _require_small(top: Node) -> None:

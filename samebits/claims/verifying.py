@@ -3,10 +3,11 @@
 import subprocess
 from pathlib import Path
 
-from samebits.base import dvc, git, paths
+from samebits.base import dvc, git, lockfile, paths
 from samebits.base.command_line import note
 from samebits.base.errors import UserError
 from samebits.base.lockfile import dataset_of
+from samebits.base.schema import parse
 from samebits.base.yaml import read_yaml
 from samebits.claims import copies
 from samebits.claims.differences import Lock
@@ -41,9 +42,9 @@ def make_clone(commit: str, folder: Path) -> Path:
 def take_lock(clone: Path, commit: str) -> Lock:
     """Return the entries of dvc.lock in the clone and remove it, so that there DVC knows of no result."""
     values = read_yaml(clone / paths.LOCK)
-    entries: Lock | None = values.get("stages") if isinstance(values, dict) else None
-    if not entries:
+    if not parse(values, lockfile.Lock, f"dvc.lock at {commit}").stages:
         raise UserError(f"dvc.lock at {commit} has no entries: `make repro` makes them, then it is to be committed")
+    entries: Lock = values["stages"]
     (clone / paths.LOCK).unlink()
     return entries
 

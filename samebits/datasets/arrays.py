@@ -11,7 +11,7 @@ from pydantic import Field
 from safetensors.torch import save as encode
 
 from samebits.base import paths
-from samebits.base.errors import UserError
+from samebits.base.errors import UserError, reason
 from samebits.base.files import read_json, whole, write_json
 from samebits.base.schema import Strict, parse
 from samebits.datasets.split import Split
@@ -40,14 +40,32 @@ class Summary(Strict):
 
 
 def load_summary(folder: Path) -> Summary:
-    """Read data/processed/DATASET/summary.json. Raises UserError if it is missing or of another form."""
+    """Read data/processed/DATASET/summary.json.
+
+    Raises UserError if it is missing, of another form, or of other splits or another dataset than are beside it.
+    """
     path = folder / paths.SUMMARY
     try:
-        return parse(read_json(path), Summary, path)
+        summary = parse(read_json(path), Summary, path)
     except FileNotFoundError:
         raise UserError(f"{path} is missing: `dvc repro` writes it in its preprocess stage") from None
     except ValueError as error:
         raise UserError(f"{path} is not valid JSON ({error}): run `dvc repro` again") from None
+    if summary.dataset != folder.name or summary.digest != _digest(folder):
+        raise UserError(f"{path} is of other splits than those beside it: run `dvc repro` again")
+    return summary
+
+
+def _digest(folder: Path) -> str:
+    """The SHA-256 of the files of all splits, one after the other. Raises UserError if one cannot be read."""
+    digest = hashlib.sha256()
+    for name in SPLITS:
+        path = folder / paths.SPLIT.format(name)
+        try:
+            digest.update(path.read_bytes())
+        except OSError as error:
+            raise UserError(f"{path} cannot be read ({reason(error)}): `dvc repro` writes it") from None
+    return digest.hexdigest()
 
 
 def save(folder: Path, dataset: str, title: str, classes: list[str], splits: dict[str, Split]) -> Summary:

@@ -17,7 +17,8 @@ from samebits.base.files import read_json
 from samebits.base.params import Params
 from samebits.datasets import catalog
 from samebits.gate.records import Provenance, Record, parameters, record
-from samebits.outcome.reader import StaleError, read_data, read_run, require_fresh
+from samebits.outcome.freshness import require_fresh
+from samebits.outcome.reader import StaleError, read_data, read_run
 
 
 def chosen(datasets: list[str] | None, params: Params) -> list[str]:

@@ -12,7 +12,7 @@ from samebits.exact import NonFinite
 from samebits.learning import device
 from samebits.learning.arithmetic import judging
 from samebits.learning.description import Description, describe, remedy
-from samebits.learning.load import load_models
+from samebits.learning.load import load_described
 
 BATCH = 4096  # images at a time: memory, never the bits
 
@@ -40,8 +40,7 @@ class Classifier:
             if seed not in seeds:
                 raise UserError(f"{path} has no seed {seed}: it was trained with {', '.join(map(str, seeds))}")
             ops = judging(description.arithmetic, where)
-            network = load_models(path, ops, where)[seeds.index(seed)]
-            _require_fit(network, description)
+            network = load_described(path, description, ops, where)[seeds.index(seed)]
         except (LookupError, RuntimeError, TypeError, ValueError):
             raise UserError(f"{path} does not hold the model that it describes{remedy(path)}") from None
         return cls(description, seed, network, ops.softmax, where)
@@ -64,10 +63,3 @@ class Classifier:
         except NonFinite as error:
             raise UserError(f"the model cannot answer: {error}") from None
         return torch.cat(answers)
-
-
-def _require_fit(network: nn.Sequential, description: Description) -> None:
-    first, *_, last = network.parameters()
-    height, width = description.image
-    if (first.shape[1], last.shape[0]) != (height * width, len(description.classes)):
-        raise ValueError

@@ -1,5 +1,6 @@
 """Trained models, read back from their files."""
 
+from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from samebits.base.errors import UserError
 from samebits.exact.operands import REAL
 from samebits.learning.arithmetic import Arithmetic
 from samebits.learning.concise import network
-from samebits.learning.description import remedy, unreadable
+from samebits.learning.description import Description, describe, remedy, unreadable
 
 
 def load_models(path: Path, ops: Arithmetic, where: torch.device | str) -> list[nn.Sequential]:
@@ -25,6 +26,28 @@ def load_models(path: Path, ops: Arithmetic, where: torch.device | str) -> list[
     if not layers:
         raise UserError(f"{path} does not hold the layers of a model{remedy(path)}")
     return [network(ops, [(W[seed], b[seed]) for W, b in layers]) for seed in range(len(layers[0][0]))]
+
+
+def load_described(
+    path: Path, description: Description, ops: Arithmetic, where: torch.device | str
+) -> list[nn.Sequential]:
+    """Return one network for each of the description's seeds. Raises UserError if the file holds others."""
+    models = load_models(path, ops, where)
+    first, *_, last = models[0].parameters()
+    height, width = description.image
+    sizes = first.shape[1], last.shape[0], len(models)
+    if sizes != (height * width, len(description.classes), len(description.seeds)):
+        raise UserError(f"{path} does not hold the models that it describes{remedy(path)}")
+    return models
+
+
+def load_trained(path: Path, wanted: Description, ops: Arithmetic, where: torch.device | str) -> list[nn.Sequential]:
+    """Return one network per seed, trained as `wanted` says. Raises UserError naming what is otherwise."""
+    found = asdict(describe(path))
+    if other := [name for name, value in asdict(wanted).items() if found[name] != value]:
+        name = other[0]
+        raise UserError(f"{path} was trained with {name} {found[name]}, not {asdict(wanted)[name]}{remedy(path)}")
+    return load_described(path, wanted, ops, where)
 
 
 def _layers(state: dict[str, Tensor]) -> list[tuple[Tensor, Tensor]]:

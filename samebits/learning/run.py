@@ -12,7 +12,7 @@ from samebits.base import paths
 from samebits.base.errors import UserError, reason
 from samebits.base.files import sha256, write_csv, write_json
 from samebits.base.params import Params
-from samebits.datasets.arrays import load_summary
+from samebits.datasets.arrays import Summary, load_summary
 from samebits.datasets.split import Split, load_split
 from samebits.exact import Refused
 from samebits.learning import device
@@ -33,7 +33,7 @@ def train(dataset: str, run: str, build: Build, params: Params, trained: Trained
     """
     started, where = time.perf_counter(), device.chosen()
     summary = load_summary(paths.processed(dataset))
-    course = course_of(dataset, run, build, params, where)
+    course = course_of(run, build, params, summary, where)
     ends = trained(course)
     version, seeds = VERSIONS[params.arithmetic], course.block.seeds
     description = Description(dataset, run, version, summary.classes, summary.image, seeds)
@@ -43,12 +43,11 @@ def train(dataset: str, run: str, build: Build, params: Params, trained: Trained
     log(dataset, run, {"model_sha256": sha256(model), "seconds": seconds, **_resources(where)})
 
 
-def course_of(dataset: str, run: str, build: Build, params: Params, where: torch.device) -> Course:
-    """Return what the seeds of `run` go through. Raises UserError when the data are missing, or the arithmetic
-    cannot do this.
+def course_of(run: str, build: Build, params: Params, summary: Summary, where: torch.device) -> Course:
+    """Return what the seeds of `run` go through on a dataset. Raises UserError when its splits cannot be read, or
+    the arithmetic cannot do this.
     """
-    data, block = paths.processed(dataset), params.training(run)
-    summary, splits = load_summary(data), splits_of(data, where)
+    block, splits = params.training(run), splits_of(paths.processed(summary.dataset), where)
     height, width = summary.image
     widths = [height * width, *block.hidden, len(summary.classes)]
     try:
@@ -56,7 +55,7 @@ def course_of(dataset: str, run: str, build: Build, params: Params, where: torch
     except Refused as error:
         refused = f"arithmetic {params.arithmetic} cannot do this: {error}; arithmetic: float32 in params.yaml can"
         raise UserError(refused) from None
-    return Course(f"{dataset} {run}", params.arithmetic, block, build, splits, widths, where)
+    return Course(f"{summary.dataset} {run}", params.arithmetic, block, build, splits, widths, where)
 
 
 def log(dataset: str, run: str, values: dict[str, Any]) -> None:

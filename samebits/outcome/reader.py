@@ -19,7 +19,6 @@ from samebits.base.params import RUNS, Params, Training
 from samebits.base.schema import told
 from samebits.outcome import forms
 from samebits.outcome.finished import Data, Dataset, Run
-from samebits.outcome.freshness import changed_since
 
 SHARES = {"precision", "recall", "f1", "probability", "train_accuracy", "test_accuracy", "validation_accuracy"}
 HISTORY = "seed epoch train_loss train_accuracy test_loss test_accuracy"
@@ -92,15 +91,6 @@ def read_run(data: Data, name: str, params: Params) -> Run:
     if run.metrics["seeds"] != training.seeds:
         raise StaleError(metrics, "has other seeds than params.yaml", evaluate)
     return run
-
-
-def require_fresh(dataset: str, run: str) -> None:
-    """Raise StaleError if params.yaml or the data changed since the model of `run` was made.
-
-    DVC knows that itself before it runs a stage; this is for whoever reads the outputs at another time.
-    """
-    if changed := changed_since(paths.processed(dataset), paths.model(dataset, run).parent):
-        raise StaleError(changed, f"has changed since {dataset} {run} was trained", evaluate_stage(dataset))
 
 
 def train_stage(dataset: str, run: str) -> str:

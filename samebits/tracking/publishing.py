@@ -28,7 +28,8 @@ from samebits.datasets import catalog
 from samebits.learning.arithmetic import VERSIONS
 from samebits.learning.description import describe
 from samebits.outcome.finished import Data
-from samebits.outcome.reader import StaleError, read_data, read_run, require_fresh
+from samebits.outcome.freshness import require_fresh
+from samebits.outcome.reader import StaleError, read_data, read_run
 from samebits.report import charts
 from samebits.report.style import COLORS
 from samebits.tracking import address

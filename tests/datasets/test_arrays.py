@@ -20,7 +20,7 @@ CLASSES = ["a", "b", "c", "d"]
 
 
 def test_what_is_saved_is_loaded(tmp_path):
-    summary = save(tmp_path, "toy", "Toy", CLASSES, SPLITS)
+    summary = save(tmp_path := tmp_path / "toy", "toy", "Toy", CLASSES, SPLITS)
     assert load_summary(tmp_path) == summary
     assert (summary.dataset, summary.title, summary.classes, summary.image) == ("toy", "Toy", CLASSES, [3, 5])
     for name, split in SPLITS.items():
@@ -77,3 +77,21 @@ def test_files_that_are_missing_or_damaged(tmp_path):
     path.write_text(path.read_text()[:-3])
     with pytest.raises(UserError, match=r"summary.json is not valid JSON"):
         load_summary(tmp_path)
+
+
+@pytest.mark.parametrize("where", ["toy", "other"])
+def test_a_summary_of_other_splits_is_refused(tmp_path, where):
+    save(tmp_path / where, "toy", "Toy", CLASSES, SPLITS)
+    if where == "toy":
+        others = tmp_path / "others/toy"
+        save(others, "toy", "Toy", CLASSES, SPLITS | {"test": SPLITS["train"]})
+        (others / "test.safetensors").replace(tmp_path / where / "test.safetensors")
+    with pytest.raises(UserError, match=r"summary.json is of other splits than those beside it: run `dvc repro` again"):
+        load_summary(tmp_path / where)
+
+
+def test_a_summary_without_its_splits_is_refused(tmp_path):
+    save(tmp_path / "toy", "toy", "Toy", CLASSES, SPLITS)
+    (tmp_path / "toy/validation.safetensors").unlink()
+    with pytest.raises(UserError, match=r"validation.safetensors cannot be read \(.*\): `dvc repro` writes it"):
+        load_summary(tmp_path / "toy")

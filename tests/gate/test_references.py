@@ -130,10 +130,11 @@ def spoil_values(folder):
 
 def spoil_params(folder):
     stage = {
+        "cmd": "python",
         "params": {"params.yaml": {"mlp": {"lr": 7}}},
-        "outs": [{"path": "models/digits/mlp/history.csv", "md5": "x"}],
+        "outs": [{"path": "models/digits/mlp/history.csv", "md5": "0dea" * 8, "size": 3}],
     }
-    (folder / "dvc.lock").write_text(json.dumps({"stages": {"train-concise@digits-mlp": stage}}))
+    (folder / "dvc.lock").write_text(json.dumps({"stages": {"train-concise@digits-mlp": stage}}) + "\n")
 
 
 def spoil_summary(folder):

@@ -97,7 +97,7 @@ def test_a_file_that_lies_about_its_weights_is_refused(tmp_path, lie):
     save_file(load_file(model()), path, {KEY: json.dumps(written | lie)})
     with pytest.raises(
         UserError,
-        match=f"^{path} (does not hold the (model that it describes|layers of a)|is no model of this project)",
+        match=f"^{path} (does not hold the (models? that it describes|layers of a)|is no model of this project)",
     ):
         Classifier.load(path, 7 if lie == {"seeds": [1, 2, 3, 4, 5, 6, 7]} else None)
 
@@ -108,7 +108,7 @@ def test_a_file_without_the_right_tensors_is_refused(tmp_path, change):
     save_file(change, path, {KEY: json.dumps(vars(Classifier.load(model()).description))})
     with pytest.raises(
         UserError,
-        match=f"^{path} (does not hold the (model that it describes|layers of a)|is no model of this project)",
+        match=f"^{path} (does not hold the (models? that it describes|layers of a)|is no model of this project)",
     ):
         Classifier.load(path)
 

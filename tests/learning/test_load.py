@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from safetensors.torch import save
@@ -7,7 +9,7 @@ from samebits.learning.arithmetic import arithmetic
 from samebits.learning.concise import network
 from samebits.learning.description import Description, describe
 from samebits.learning.initial import first_layers
-from samebits.learning.load import load_models
+from samebits.learning.load import load_models, load_trained
 from samebits.learning.save import write_model
 
 CPU = torch.device("cpu")
@@ -53,6 +55,33 @@ def test_a_missing_or_truncated_model_is_named(tmp_path):
     path.write_bytes(path.read_bytes()[:-8])
     with pytest.raises(UserError, match=f"{path} is not a whole safetensors file"):
         load_models(path, arithmetic("float32"), CPU)
+
+
+@pytest.mark.parametrize(
+    ("otherwise", "said"),
+    [
+        ({"seeds": [5, 7]}, r"with seeds \[5, 6\], not \[5, 7\]$"),
+        ({"dataset": "mnist"}, "with dataset digits, not mnist$"),
+        ({"run": "concise"}, "with run mlp, not concise$"),
+        ({"arithmetic": "wide"}, "with arithmetic float32, not wide$"),
+        ({"classes": ["b", "a"]}, r"with classes \['a', 'b'\], not \['b', 'a'\]$"),
+        ({"image": [4, 1]}, r"with image \[2, 2\], not \[4, 1\]$"),
+    ],
+)
+def test_a_model_trained_otherwise_is_refused(tmp_path, otherwise, said):
+    ops, path = arithmetic("float32"), tmp_path / "model.safetensors"
+    write_model(path, states(ops, [4, 3, 2], [5, 6]), DESCRIPTION)
+    assert len(load_trained(path, DESCRIPTION, ops, CPU)) == 2
+    with pytest.raises(UserError, match=f"{path} was trained {said}"):
+        load_trained(path, replace(DESCRIPTION, **otherwise), ops, CPU)
+
+
+@pytest.mark.parametrize(("widths", "seeds"), [([4, 3, 2], [5]), ([5, 3, 2], [5, 6]), ([4, 3, 3], [5, 6])])
+def test_a_model_that_holds_another_than_it_describes_is_refused(tmp_path, widths, seeds):
+    ops, path = arithmetic("float32"), tmp_path / "model.safetensors"
+    write_model(path, states(ops, widths, seeds), DESCRIPTION)
+    with pytest.raises(UserError, match=f"{path} does not hold the models that it describes"):
+        load_trained(path, DESCRIPTION, ops, CPU)
 
 
 def test_a_model_says_where_it_comes_from(tmp_path):

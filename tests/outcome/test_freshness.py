@@ -7,19 +7,23 @@ from samebits.base.errors import UserError
 from samebits.outcome.freshness import changed_since
 
 PARAMS = "preprocess: {resize: null}\nscratch: {lr: 0.1, hidden: []}\nmlp: {lr: 0.01}\n"
+DATA, OTHER_DATA, CODE, MODEL = "da7a" * 8 + ".dir", "da7b" * 8 + ".dir", "c0de" * 8, "0dea" * 8
 STAGES = {
     "preprocess@digits": {
+        "cmd": "python",
         "params": {"params.yaml": {"preprocess": {"resize": None}}},
-        "outs": [{"path": "data/processed/digits", "md5": "data"}],
+        "outs": [{"path": "data/processed/digits", "md5": DATA, "size": 3}],
     },
     "train-scratch@digits": {
-        "deps": [{"path": "data/processed/digits", "md5": "data"}, {"path": "stages/scratch.py", "md5": "code"}],
+        "cmd": "python",
+        "deps": [{"path": "data/processed/digits", "md5": DATA}, {"path": "stages/scratch.py", "md5": CODE}],
         "params": {"params.yaml": {"scratch.lr": 0.1, "scratch.hidden": []}},
-        "outs": [{"path": "models/digits/scratch/model.safetensors", "md5": "model"}],
+        "outs": [{"path": "models/digits/scratch/model.safetensors", "md5": MODEL, "size": 3}],
     },
     "evaluate@digits": {
+        "cmd": "python",
         "params": {"params.yaml": {"mlp": {"lr": 7}}},  # of the last time: DVC writes it when the stage has ended
-        "outs": [{"path": "metrics/digits/scratch.json", "md5": "metrics"}],
+        "outs": [{"path": "metrics/digits/scratch.json", "md5": CODE, "size": 3}],
     },
 }
 
@@ -32,7 +36,7 @@ def _project(tmp_path, monkeypatch):
 
 
 def lock(stages):
-    Path("dvc.lock").write_text(json.dumps({"schema": "2.0", "stages": stages}))
+    Path("dvc.lock").write_text(json.dumps({"schema": "2.0", "stages": stages}) + "\n")
 
 
 def changed():
@@ -63,7 +67,7 @@ def test_a_parameter_of_another_run_changed(tmp_path):
 
 
 def test_the_data_was_made_anew_and_the_model_was_not():
-    anew = {"outs": [{"path": "data/processed/digits", "md5": "other data"}]}
+    anew = {"outs": [{"path": "data/processed/digits", "md5": OTHER_DATA, "size": 3}]}
     lock(STAGES | {"preprocess@digits": STAGES["preprocess@digits"] | anew})
     assert changed() == "data/processed/digits"
 
@@ -75,8 +79,10 @@ def test_what_dvc_does_not_know_counts_as_unchanged(tmp_path):
     assert changed() is None
 
 
-@pytest.mark.parametrize("text", ["", "[1]", "3", "{}", "stages: 3"])
-def test_a_lock_without_entries_is_a_sentence(text):
-    Path("dvc.lock").write_text(text)
-    with pytest.raises(UserError, match=r"^dvc.lock has no entries as DVC writes them: `git restore dvc.lock`"):
+@pytest.mark.parametrize(
+    "text", ["", "[1]", "3", "{}", "stages: 3", "stages: {a: 3}", "stages: {a: {cmd: b, deps: [{path: c}]}}"]
+)
+def test_a_lock_that_is_not_as_dvc_writes_it_is_a_sentence(text):
+    Path("dvc.lock").write_text(f"{text}\n")
+    with pytest.raises(UserError, match=r"^dvc.lock is empty, cut or otherwise not as DVC writes it: `samebits repro`"):
         changed()

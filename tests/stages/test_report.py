@@ -29,7 +29,6 @@ def finished(folder, datasets=DATASETS, seeds=(0,)):
     """A project whose stages before the report are done, with four test images."""
     folder.mkdir()
     project(folder, *datasets, seeds=seeds)
-    (folder / "data/catalog.yaml").write_text("mnist: {}\nfashion_mnist: {}\ndigits: {}\n")
     return folder
 
 
@@ -405,6 +404,15 @@ def test_leftovers_go_and_nothing_else(tmp_path, capsys):
     said = capsys.readouterr().out
     assert said.startswith(f"removed {models / 'digits'}: digits is not among the datasets of params.yaml; ")
     assert said.count("\n") == 1
+
+
+def test_a_name_in_the_catalog_that_is_none_removes_nothing(here, monkeypatch):
+    monkeypatch.setenv("DVC_STAGE", "report")
+    catalog = here / "data/catalog.yaml"
+    catalog.write_text(f"{catalog.read_text()}\n'..': {{}}\n")
+    with pytest.raises(UserError, match=r"data/catalog.yaml: .*made of a-z, 0-9 and _"):
+        report.main()
+    assert (here / "metrics/mnist").is_dir()
 
 
 def test_only_under_dvc_do_leftovers_go(here, monkeypatch):

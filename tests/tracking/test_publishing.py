@@ -296,8 +296,10 @@ def test_outputs_that_do_not_belong_together_are_left_out(folder, fault, reason)
 
 def test_a_parameter_that_changed_after_the_training(folder):
     """The outputs still fit each other, so only dvc.lock can tell."""
-    stage = {"outs": [{"path": "models/digits/mlp", "md5": "m"}], "params": {"params.yaml": {"mlp.lr": 0.02}}}
-    (folder / "dvc.lock").write_text(json.dumps({"schema": "2.0", "stages": {"train-concise@digits-mlp": stage}}))
+    out = {"path": "models/digits/mlp", "md5": "0dea" * 8, "size": 3}
+    stage = {"cmd": "python", "outs": [out], "params": {"params.yaml": {"mlp.lr": 0.02}}}
+    locked = json.dumps({"schema": "2.0", "stages": {"train-concise@digits-mlp": stage}})
+    (folder / "dvc.lock").write_text(f"{locked}\n")
     publishing.record("digits", "concise", load())
     with pytest.raises(
         StaleError,

@@ -85,10 +85,14 @@ venv:
 	@test -x .venv/bin/samebits || $(MAKE) --no-print-directory command
 
 # `samebits` runs the code of the folder that it is called in, as the stages do, else of this one: nothing is copied.
+# `dvc` removes the outputs of a stage before it finds that `python` is not there, or another one.
 command:
 	@.venv/bin/python -c 'import site; open(site.getsitepackages()[0] + "/samebits.pth", "w").write("$(CURDIR)\n")'
 	@printf '#!/bin/sh\nexec "$${0%%/*}/python" -m samebits "$$@"\n' > .venv/bin/samebits
-	@chmod +x .venv/bin/samebits
+	@printf '#!/bin/sh\n# with the Python that stages need, also where .venv is not activated, and a name for every user\n%s\n%s\n' \
+	    'PATH="$(CURDIR)/.venv/bin:$$PATH" LOGNAME="$${LOGNAME:-$$(id -un 2> /dev/null || id -u)}"' \
+	    'export PATH LOGNAME; exec python -m dvc "$$@"' > .venv/bin/dvc
+	@chmod +x .venv/bin/samebits .venv/bin/dvc
 
 # torch's CUDA libraries, which its CPU build does without, and torch itself, whose CPU build has other hashes
 CUDA := ^(torch|torchvision|triton|nvidia-|cuda-)

@@ -3,11 +3,13 @@
 import sys
 
 from samebits.base.threads import spin_briefly
+from samebits.base.user import give_name
 
 
 def main() -> None:
     """Run a command, or say that the packages that the commands need are not installed."""
     spin_briefly()  # before a command imports torch
+    give_name()  # before one asks for it
     try:
         from samebits.commands import line
 

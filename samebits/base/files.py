@@ -81,11 +81,16 @@ def _refuse(constant: str) -> None:
 
 def write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write one or more rows under the first row's keys; a float is written as its shortest exact decimal."""
+    write_text(path, csv_text(rows))
+
+
+def csv_text(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return what `write_csv` writes."""
     text, rows = io.StringIO(), list(rows)
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    write_text(path, text.getvalue())
+    return text.getvalue()
 
 
 def sha256(path: Path) -> str:

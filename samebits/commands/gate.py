@@ -12,8 +12,8 @@ from typing import Annotated
 import typer
 
 from samebits.base.command_line import Datasets, Repro
+from samebits.base.destination import STDOUT, deliver
 from samebits.base.errors import UserError
-from samebits.base.files import write_text
 from samebits.base.params import load
 from samebits.claims import copies
 from samebits.gate import render
@@ -26,23 +26,26 @@ def main(
     datasets: Datasets = None,
     repro: Repro = False,
     alpha: Annotated[float, typer.Option(help="Rate of false alarms, of all comparisons together.")] = 0.05,
-    markdown: Annotated[Path | None, typer.Option(help="Write the table to this file, for a pull request.")] = None,
-    junit: Annotated[Path | None, typer.Option(help="Write the verdicts to this file as JUnit XML.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write the table, for a pull request; - is stdout.")] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write the verdicts as JUnit XML; - is stdout.")] = None,
 ) -> None:
     """Compare the outputs with the committed reference, seed by seed, and say whether they are worse."""
     if not 0 < alpha < 0.5:
         raise UserError(f"--alpha is {alpha}, but a rate of false alarms is greater than 0 and less than 0.5")
+    if markdown == junit == STDOUT:
+        raise UserError("--markdown and --junit cannot both be written to standard output")
     asked = chosen(datasets, load())
     if repro and (missing := without_reference(asked)):  # with which no training could pass
         result = Result([], missing, alpha)
     else:
         with copies.up_to_date(datasets) if repro else nullcontext(Path()) as project, chdir(project):
             result = judge(asked, load(), alpha)
-    print(render.terminal(result), flush=True)  # before a file that cannot be written
+    if STDOUT not in (markdown, junit):
+        print(render.terminal(result), flush=True)  # before a file that cannot be written
     for refusal in result.refusals:
         print(f"error: {refusal}", file=sys.stderr)
     for path, text in ((markdown, render.markdown), (junit, render.junit)):
         if path:
-            write_text(path, text(result))
+            deliver(text(result), path)
     if not result.passes:
         raise typer.Exit(1)

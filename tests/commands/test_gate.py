@@ -196,6 +196,20 @@ def test_the_markdown_and_the_junit_file_say_the_same(made_up):
     assert "mlp.lr is 0.01" in message(refused, "error")
 
 
+@pytest.mark.parametrize("option", ["markdown", "junit"])
+def test_standard_output_holds_nothing_else(made_up, capsys, option):
+    gated("digits", **{option: Path("file")})
+    capsys.readouterr()
+    gated("digits", **{option: Path("-")})
+    assert capsys.readouterr().out == Path("file").read_text()
+    assert not Path("-").exists()
+
+
+def test_two_documents_in_one_are_refused(made_up):
+    with pytest.raises(UserError, match=r"^--markdown and --junit cannot both be written to standard output$"):
+        gated("digits", markdown=Path("-"), junit=Path("-"))
+
+
 def test_every_reason_not_to_compare_is_given_with_both_values(made_up, capsys):
     set_param("arithmetic: float32", "arithmetic: exact")
     set_param("lr: 0.2", "lr: 0.3")

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from contextlib import closing, contextmanager
+from pathlib import Path
 
 import pytest
 import zc.lockfile
@@ -314,3 +315,28 @@ def test_a_fresh_clone_misses_nothing(project, tmp_path):
     run("git", "clone", "--quiet", str(project), str(tmp_path / "clone"), cwd=project)
     done = repro(tmp_path / "clone", "--", "--single-item", "download@digits")
     assert "missing" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["samebits", "dvc"])
+def test_a_python_that_is_not_on_the_path_is_found(project, command):
+    """Before DVC has removed the outputs of a stage, which `python` is to make."""
+    program = str(Path(sys.executable).parent / command)
+    options = ["--", "--force", "--single-item"] if command == "samebits" else ["--force", "--single-item"]
+    line = [program, "repro", *options, "preprocess@digits"]
+    done = subprocess.run(line, cwd=project, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "digits: 1437 train" in done.stdout
+
+
+@pytest.mark.parametrize("command", ["samebits", "dvc"])
+def test_a_user_without_a_name(project, command):
+    """As `docker run --user 12345` has it."""
+    container = ["unshare", "--user", "--map-user=12345", "env", "--ignore-environment", "HOME=/"]
+    if subprocess.run([*container, "/bin/true"], capture_output=True).returncode:
+        pytest.skip("no user can be made here whom the system has no name for")
+    program = str(Path(sys.executable).parent / command)
+    done = subprocess.run(
+        [*container, "PATH=/usr/bin:/bin", program, "repro"], cwd=project, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "up to date" in done.stdout

@@ -3,6 +3,7 @@
 import functools
 import io
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from statistics import fmean
 from typing import Any, ParamSpec, TypeVar
@@ -163,7 +164,10 @@ def to_svg(figure: Figure) -> str:
     Rounding keeps the last bits of one processor's arithmetic out of the bytes.
     """
     document = io.StringIO()
-    figure.savefig(document, format="svg", transparent=True, metadata=METADATA)
+    with warnings.catch_warnings():
+        # Text is drawn by whoever shows it, in fonts of theirs: what this one lacks misses nothing.
+        warnings.filterwarnings("ignore", r"Glyph .* missing from")
+        figure.savefig(document, format="svg", transparent=True, metadata=METADATA)
     svg = document.getvalue()
     svg = svg[svg.index("<svg") :].replace("<svg", '<svg style="background: white"', 1).replace(INK, "currentColor")
     svg = re.sub(r"font-family: [^;\"]+", "font-family: sans-serif", svg)

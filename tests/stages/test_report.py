@@ -353,6 +353,14 @@ def test_class_names_stay_as_they_are(here, names, monkeypatch):
     assert run.classes["class"].tolist() == [*names, "x"]
 
 
+def test_class_names_in_any_script_are_shown_without_a_word(tmp_path, monkeypatch):
+    monkeypatch.setattr(made, "CLASSES", ["ひらがな", "한글", "हिन्दी"])
+    folder = finished(tmp_path / "project", ["mnist"])
+    done = run(sys.executable, "-m", "stages.report", cwd=folder, PYTHONPATH=str(ROOT))
+    assert done.stderr == ""
+    assert "ひらがな" in (folder / "reports/figures/mnist-mlp-confusion.svg").read_text(encoding="utf-8")
+
+
 def test_the_stages_are_named_as_dvc_names_them():
     dvc = run(sys.executable, "-m", "dvc", "stage", "list", "--name-only", cwd=ROOT).stdout.split()
     datasets = load(ROOT / "params.yaml").datasets

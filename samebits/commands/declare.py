@@ -42,6 +42,7 @@ def main(
     elif path.is_dir():
         entry = _folder(name, path, test_share)
     else:
+        local.refuse_broken_link(path)
         raise UserError(f"there is no file or folder {path}")
     text = _yaml({name: entry})
     print(text, end="")
@@ -67,13 +68,12 @@ def _table(name: str, path: Path, label: str | None, ignore: list[str], test_sha
 
 
 def _folder(name: str, path: Path, test_share: float | None) -> dict[str, Any]:
-    below = _folders(path)
+    files, below = local.files(path), _folders(path)
     parted = below == SPLITS and test_share is None
     classes = _classes(_folders(path / "train") if parted else below, path)
-    first = next(iter(local.files(path)), None)
-    if not first:
+    if not files:
         raise UserError(f"{path} holds no pictures")
-    picture = decode((path / first).read_bytes(), str(path / first))
+    picture = decode((path / files[0]).read_bytes(), str(path / files[0]))
     entry = _entry(name, "folder", path, classes, [picture.height, picture.width], local.digest(path))
     entry |= {} if parted else {"test_share": TEST_SHARE if test_share is None else test_share}
     folder.read_splits(path, _checked(name, entry))

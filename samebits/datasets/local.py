@@ -4,7 +4,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from samebits.base.errors import UserError
@@ -45,6 +45,7 @@ def find(dataset: str, entry: Own, mirror: str | None) -> Path:
         return path
     if mirror and is_there(copy):
         return copy
+    refuse_broken_link(path)
     elsewhere = f", nor is {copy} of DATASET_MIRROR" if mirror else ""
     raise UserError(
         f"{dataset}: there is no {kind} {entry.path}{elsewhere}; `path` in data/catalog.yaml is relative to the folder "
@@ -55,11 +56,37 @@ def find(dataset: str, entry: Own, mirror: str | None) -> Path:
 def files(folder: Path) -> list[Path]:
     """Return the files in `folder` at any depth, relative to it, in the order of their names' bytes.
 
-    Hidden ones, which systems leave in folders on their own, do not count.
+    Links are followed. Hidden ones, which systems leave in folders on their own, do not count. Raises UserError for
+    whatever else cannot be read as a file: what is passed over would be missing among the data.
     """
-    names = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    seen = [name for name in names if not any(part.startswith(".") for part in name.parts)]
-    return sorted(seen, key=lambda name: name.as_posix().encode(errors="surrogateescape"))
+    names = (path.relative_to(folder) for path in _within(folder))
+    return sorted(names, key=lambda name: name.as_posix().encode(errors="surrogateescape"))
+
+
+def _within(folder: Path, above: frozenset[Path] = frozenset()) -> Iterator[Path]:
+    real = folder.resolve()
+    if real in above:
+        raise UserError(f"{folder} is a link to {real}, a folder that it lies in itself: remove the link")
+    for path in folder.iterdir():
+        if path.name.startswith("."):
+            continue
+        if path.is_file():
+            yield path
+        elif path.is_dir():
+            yield from _within(path, above | {real})
+        else:
+            refuse_broken_link(path)
+            raise UserError(f"{path} is neither a file nor a folder: remove it")
+
+
+def refuse_broken_link(path: Path) -> None:
+    """Raise UserError if `path`, or a folder that it is in, is a link that leads to nothing."""
+    for link in (path, *path.parents):
+        if link.is_symlink() and not link.exists():
+            raise UserError(
+                f"{link} is a link to {link.readlink()}, where nothing is: mount or bring what it leads to (with "
+                "git-annex, by `git annex get`), or remove the link"
+            )
 
 
 def digest(folder: Path) -> str:
@@ -70,7 +97,9 @@ def digest(folder: Path) -> str:
 
 def _digest_of_copy(copy: Path, entry: Own) -> str:
     if isinstance(entry, Folder):
-        return digest(copy)
+        with suppress(UserError):  # links into DVC's cache may be broken: then it is no copy, and a new one is made
+            return digest(copy)
+        return ""
     return sha256(copy / TABLE) if (copy / TABLE).is_file() else ""
 
 

@@ -131,7 +131,19 @@ def other_file():
     declare.main("shapes", Path("my shapes"))
 
 
+def unmounted():
+    Path("own").symlink_to("/mnt/gone")
+    declare.main("otto", Path("own/otto.csv"), label="target")
+
+
+def unmounted_class():
+    Path("my shapes/new").symlink_to("/mnt/gone")
+    declare.main("shapes", Path("my shapes"))
+
+
 FAULTS = {
+    unmounted: "own is a link to /mnt/gone, where nothing is",
+    unmounted_class: "my shapes/new is a link to /mnt/gone, where nothing is",
     without_label: "otto.csv is a table: say which column holds the class, by --label COLUMN",
     one_class: "otto.csv has only the class Class_1: two are wanted, or more",
     rare_class: "the class Class_0 has 1 of 90 examples, and test_share 0.2 puts 0 of them into the test set",

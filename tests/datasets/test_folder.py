@@ -1,3 +1,4 @@
+import os
 import re
 import shutil
 import subprocess
@@ -68,7 +69,9 @@ def test_hidden_files_do_not_count(shapes):
 
 def test_the_digest_is_what_sha256sum_says_and_sees_names_and_bytes(shapes):
     (shapes / "bar/B 1.png").write_bytes((shapes / "bar/0.png").read_bytes())
-    line = "find * -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum"
+    (shapes / "cross").rename(shapes.parent / "elsewhere")
+    (shapes / "cross").symlink_to("../elsewhere")
+    line = "find -L * -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum"
     said = subprocess.run(line, shell=True, cwd=shapes, capture_output=True, text=True, check=True).stdout
     before = local.digest(shapes)
     assert before == said.split()[0]
@@ -105,6 +108,53 @@ def too_deep(shapes):
 
 def empty(shapes):
     shutil.rmtree(shapes / "bar")
+
+
+def dangling(shapes):
+    (shapes / "bar/0.png").unlink()
+    (shapes / "bar/0.png").symlink_to("../.git/annex/objects/0.png")
+
+
+def dangling_class(shapes):
+    shutil.rmtree(shapes / "bar")
+    (shapes / "bar").symlink_to("/mnt/gone")
+
+
+def itself(shapes):
+    (shapes / "bar/more").symlink_to("more")
+
+
+def endless(shapes):
+    (shapes / "bar/more").symlink_to("..")
+
+
+def pipe(shapes):
+    os.mkfifo(shapes / "bar/pipe")
+
+
+LINKS = {
+    dangling: "shapes/bar/0.png is a link to ../.git/annex/objects/0.png, where nothing is: mount or bring what it",
+    dangling_class: "shapes/bar is a link to /mnt/gone, where nothing is",
+    itself: "shapes/bar/more is a link to more, where nothing is",
+    endless: "is a link to .*/shapes, a folder that it lies in itself: remove the link",
+    pipe: "shapes/bar/pipe is neither a file nor a folder",
+}
+
+
+@pytest.mark.parametrize("fault", LINKS)
+def test_what_cannot_be_read_is_not_passed_over(shapes, fault):
+    fault(shapes)
+    with pytest.raises(UserError, match=LINKS[fault]):
+        folder.read_splits(shapes, entry())
+
+
+@pytest.mark.parametrize("one", ["bar", "bar/0.png"])
+def test_links_are_followed(shapes, one):
+    before, split = local.digest(shapes), folder.read_splits(shapes, entry())[0]
+    (shapes / one).rename(shapes.parent / "elsewhere")
+    (shapes / one).symlink_to(shapes.parent / "elsewhere")
+    assert local.digest(shapes) == before
+    assert torch.equal(folder.read_splits(shapes, entry())[0].images, split.images)
 
 
 FAULTS = {

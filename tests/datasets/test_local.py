@@ -61,6 +61,15 @@ def test_a_leftover_does_not_stay():
     assert "bar/left.png" not in content(RAW / "shapes")
 
 
+def test_a_copy_whose_links_are_broken_is_made_anew():
+    download.main("shapes")
+    before = content(RAW / "shapes")
+    (RAW / "shapes/bar/0.png").unlink()
+    (RAW / "shapes/bar/0.png").symlink_to("/mnt/gone/cache")
+    download.main("shapes")
+    assert content(RAW / "shapes") == before
+
+
 @pytest.mark.parametrize(("name", "path"), [("products", Path("my.csv")), ("shapes", Path("shapes"))])
 def test_changed_data_are_refused_with_the_line_to_write(name, path):
     download.main(name)
@@ -109,6 +118,17 @@ def test_an_experiment_in_a_copy_of_the_project_finds_the_data(tmp_path, monkeyp
     monkeypatch.chdir("copy")
     download.main("products")
     assert content(RAW / "products") == {"table.csv": (tmp_path / "my.csv").read_bytes()}
+
+
+@pytest.mark.parametrize(("name", "link"), [("products", "my.csv"), ("shapes", "shapes")])
+def test_a_link_to_what_is_not_mounted(name, link):
+    Path(link).rename("moved")
+    Path(link).symlink_to("/mnt/gone/data")
+    with pytest.raises(UserError, match=f"^{link} is a link to /mnt/gone/data, where nothing is"):
+        download.main(name)
+    Path(link).unlink()
+    Path(link).symlink_to("moved")
+    download.main(name)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

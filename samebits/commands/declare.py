@@ -2,6 +2,8 @@
 
 import io
 import re
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,9 +14,10 @@ from samebits.base import paths
 from samebits.base.errors import UserError
 from samebits.base.files import sha256, write_text
 from samebits.base.schema import NAMED, parse
-from samebits.datasets import catalog, folder, local, table
+from samebits.datasets import catalog, folder, local, suspects, table
 from samebits.datasets.catalog import MOST_CLASSES, Catalog
 from samebits.datasets.pictures import decode
+from samebits.datasets.table import few
 
 TEST_SHARE = 0.2
 SPLITS = ["test", "train"]  # the sub-folders of a folder that is parted already
@@ -25,6 +28,9 @@ def main(
     path: Annotated[Path, typer.Argument(help="A CSV file, or a folder CLASS/PICTURE or {train,test}/CLASS/PICTURE.")],
     label: Annotated[str | None, typer.Option(help="Of a table: the column that holds the class.")] = None,
     ignore: Annotated[list[str] | None, typer.Option(help="Of a table: a column to leave out, such as id.")] = None,
+    keep: Annotated[
+        list[str] | None, typer.Option(help="Of a table: a column that seems to number the rows, and yet is data.")
+    ] = None,
     test_share: Annotated[
         float | None, typer.Option(help=f"The test set's share of each class; {TEST_SHARE} unless given.")
     ] = None,
@@ -38,8 +44,11 @@ def main(
     if name in known.root:
         raise UserError(f"{paths.CATALOG} has an entry {name} already: take it out, or choose another name")
     if path.is_file():
-        entry = _table(name, path, label, ignore or [], TEST_SHARE if test_share is None else test_share)
+        share = TEST_SHARE if test_share is None else test_share
+        entry = _table(name, path, label, ignore or [], keep or [], share)
     elif path.is_dir():
+        if label is not None or ignore or keep:
+            raise UserError(f"{path} is a folder: --label, --ignore and --keep are for tables")
         entry = _folder(name, path, test_share)
     else:
         local.refuse_broken_link(path)
@@ -54,17 +63,32 @@ def main(
         print(f"# written to {paths.CATALOG}; now put {name} into `datasets` of params.yaml and run `dvc repro`")
 
 
-def _table(name: str, path: Path, label: str | None, ignore: list[str], test_share: float) -> dict[str, Any]:
+def _table(
+    name: str, path: Path, label: str | None, ignore: list[str], keep: list[str], test_share: float
+) -> dict[str, Any]:
     if label is None:
         raise UserError(f"{path} is a table: say which column holds the class, by --label COLUMN")
     with path.open("rb") as stream:
         read = table.read(stream, str(path), label, ignore)
     classes = _classes(read.classes, path)
+    _ask(path, read, keep)
     more = {"label": label, "ignore": ignore} if ignore else {"label": label}
     entry = _entry(name, "table", path, classes, [1, len(read.columns)], sha256(path))
     entry |= {**more, "test_share": test_share}
     table.read_splits(path, _checked(name, entry))
     return entry
+
+
+def _ask(path: Path, read: table.Table, keep: list[str]) -> None:
+    """Raise UserError for columns that number the rows, unless `keep` says that they are data."""
+    if unknown := [column for column in keep if column not in read.columns]:
+        raise UserError(f"{path} has no column {few(unknown)} to keep: its columns of numbers are {few(read.columns)}")
+    if found := [column for column in suspects.numbering(read.columns, read.values) if column not in keep]:
+        ways = [" ".join(f"--{way} {shlex.quote(column)}" for column in found) for way in ("ignore", "keep")]
+        raise UserError(
+            f"{path}: {few(found)} seems to number the rows, so that models would learn their order: leave it out by "
+            f"{ways[0]} or, if it is a measurement, say {ways[1]}"
+        )
 
 
 def _folder(name: str, path: Path, test_share: float | None) -> dict[str, Any]:
@@ -93,7 +117,16 @@ def _classes(found: list[str], path: Path) -> list[str]:
         raise UserError(
             f"{path} has {len(classes):,} classes: labels are bytes, so at most {MOST_CLASSES} are possible"
         )
+    _warn(classes, path)
     return classes
+
+
+def _warn(classes: list[str], path: Path) -> None:
+    """Name the classes that may be one class in several spellings, or none at all."""
+    doubts = [f"{' and '.join(map(repr, group))} may be one class" for group in suspects.spellings(classes)]
+    doubts += [f"{name!r} may stand for a class that is missing" for name in suspects.missing(classes)]
+    if doubts:
+        print(f"warning: {path}: {'; '.join(doubts)}", file=sys.stderr)
 
 
 def _entry(name: str, kind: str, path: Path, classes: list[str], image: list[int], digest: str) -> dict[str, Any]:

@@ -5,22 +5,32 @@ or data of one's own, a table or a folder of pictures.
 """
 
 import math
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, RootModel, Tag
+from pydantic import AfterValidator, Discriminator, Field, RootModel, Tag
 
 from samebits.base.errors import UserError
 from samebits.base.schema import NAMED, Distinct, Strict, matching, parse
 from samebits.base.yaml import read_yaml
+
+
+def _printable(text: str) -> str:
+    """Refuse what XML and HTML cannot hold, halves of characters among it, and what breaks a line."""
+    if any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") or c in "\ufffe\uffff" for c in text):
+        raise ValueError("it should be without control characters, which no page or picture can show")
+    return text
+
 
 Name = Annotated[str, matching(*NAMED)]
 FileName = Annotated[str, matching(r"[A-Za-z0-9_][A-Za-z0-9._-]*", "the name of a file: letters, digits, _, . and -")]
 Url = Annotated[str, matching(r"https?://\S+", "a URL that begins with http:// or https://")]
 Sha256 = Annotated[str, matching(r"[0-9a-f]{64}", "64 digits of 0-9 and a-f")]
 Md5 = Annotated[str, matching(r"[0-9a-f]{32}", "32 digits of 0-9 and a-f")]
+Text = Annotated[str, AfterValidator(_printable)]
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 MOST_CLASSES = 256  # labels are bytes
@@ -66,8 +76,8 @@ class IdxFile:
 class Entry(Strict):
     """What every dataset of the catalog says of itself."""
 
-    title: str
-    classes: Annotated[list[str], Field(min_length=2, max_length=MOST_CLASSES), Distinct]
+    title: Text
+    classes: Annotated[list[Text], Field(min_length=2, max_length=MOST_CLASSES), Distinct]
     image: Annotated[list[Count], Field(min_length=2, max_length=2)]
     licence: str = ""
     citation: str = ""

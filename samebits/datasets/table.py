@@ -93,7 +93,7 @@ def read_splits(path: Path, entry: catalog.Table) -> tuple[Split, Split, Scale]:
         table = read(stream, entry.path, entry.label, entry.ignore)
     if [1, len(table.columns)] != entry.image:
         raise UserError(
-            f"{entry.path} has {len(table.columns)} columns of numbers ({_few(table.columns)}), which makes images of "
+            f"{entry.path} has {len(table.columns)} columns of numbers ({few(table.columns)}), which makes images of "
             f"[1, {len(table.columns)}], but the catalog says image: {entry.image}"
         )
     labels = _labels(table, entry)
@@ -124,10 +124,10 @@ def read(
     asked = [*([label] if label is not None else []), *(ignore or []), *(columns or [])]
     if absent := [column for column in asked if column not in header]:
         hint = "; cells are to be separated by commas" if len(header) == 1 else ""
-        raise UserError(f"{name} has no column {_few(absent)}: its columns are {_few(header)}{hint}")
+        raise UserError(f"{name} has no column {few(absent)}: its columns are {few(header)}{hint}")
     columns = [column for column in header if column not in asked] if columns is None else columns
     if not columns:
-        raise UserError(f"{name} has no column of numbers beside {_few(header)}")
+        raise UserError(f"{name} has no column of numbers beside {few(header)}")
     places = [header.index(column) for column in columns]
     values, classes, rows = array("d"), list[str](), list[int]()
     for row, cells in lines:
@@ -165,7 +165,7 @@ def _check_header(header: list[str], name: str) -> None:
         if not column.strip():
             raise UserError(f"{name}, row 1: column {place} has no name")
     if twice := [column for column, count in Counter(header).items() if count > 1]:
-        raise UserError(f"{name}, row 1: several columns are called {_few(twice)}")
+        raise UserError(f"{name}, row 1: several columns are called {few(twice)}")
 
 
 def _number(cell: str, name: str, row: int, column: str) -> float:
@@ -185,11 +185,12 @@ def _labels(table: Table, entry: catalog.Table) -> Tensor:
         if name not in known:
             raise UserError(
                 f"{entry.path}, row {row}, column '{entry.label}': '{name}' is none of the classes in the catalog, "
-                f"{_few(entry.classes)}"
+                f"{few(entry.classes)}"
             )
     return torch.tensor([known[name] for name in table.classes], dtype=torch.uint8)
 
 
-def _few(names: list[str]) -> str:
+def few(names: list[str]) -> str:
+    """Name some in a message: the first of them."""
     shown = ", ".join(f"'{name}'" for name in names[:SHOWN])
     return f"{shown} and {len(names) - SHOWN} more" if len(names) > SHOWN else shown

@@ -1,7 +1,9 @@
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
@@ -86,21 +88,21 @@ def without_label():
 
 def one_class():
     write_table(Path("otto.csv"), rows=20, classes=1)
-    declare.main("otto", Path("otto.csv"), label="target")
+    declare.main("otto", Path("otto.csv"), label="target", ignore=["id"])
 
 
 def rare_class():
     edited("otto.csv", 2, -1, "Class_0")
-    declare.main("otto", Path("otto.csv"), label="target")
+    declare.main("otto", Path("otto.csv"), label="target", ignore=["id"])
 
 
 def bad_cell():
     edited("otto.csv", 17, 3, "?")
-    declare.main("otto", Path("otto.csv"), label="target")
+    declare.main("otto", Path("otto.csv"), label="target", ignore=["id"])
 
 
 def bad_share():
-    declare.main("otto", Path("otto.csv"), label="target", test_share=1.0)
+    declare.main("otto", Path("otto.csv"), label="target", ignore=["id"], test_share=1.0)
 
 
 def bad_name():
@@ -165,6 +167,64 @@ def test_a_fault_is_named_and_nothing_is_written(fault):
         fault()
     assert str(refusal.value).startswith(FAULTS[fault])
     assert CATALOG.read_text() == before
+
+
+def csv(text):
+    Path("my.csv").write_text(text, encoding="utf-8")
+    return Path("my.csv")
+
+
+def in_order(header):
+    """Noise in three sorted classes, with a first column that numbers the rows."""
+    noise = np.random.default_rng(0).random(60)
+    return csv(header + "".join(f"\n{i},{noise[i]:.3f},{'abc'[i // 20]}" for i in range(60)) + "\n")
+
+
+def test_a_column_that_numbers_the_rows_is_asked_about():
+    for keep in (None, ["x"]):
+        with pytest.raises(UserError) as refusal:
+            declare.main("mine", in_order("Unnamed: 0,x,y"), label="y", keep=keep, write=True)
+        assert str(refusal.value) == (
+            "my.csv: 'Unnamed: 0' seems to number the rows, so that models would learn their order: leave it out by "
+            "--ignore 'Unnamed: 0' or, if it is a measurement, say --keep 'Unnamed: 0'"
+        )
+    declare.main("without", Path("my.csv"), label="y", ignore=["Unnamed: 0"], write=True)
+    declare.main("with", Path("my.csv"), label="y", keep=["Unnamed: 0"], write=True)
+    assert (declared("without").image, declared("with").image) == ([1, 1], [1, 2])
+    with pytest.raises(UserError, match=r"^my.csv has no column 'z' to keep: its columns of numbers are 'Unnamed: 0',"):
+        declare.main("mine", Path("my.csv"), label="y", keep=["z"])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("x,y\n1,1\n2,1.0\n1,2\n2,2", "'1' and '1.0' may be one class"),
+        ("x,y\n1,Cat\n2, cat\n1,dog\n2,d\u00f6g", "' cat' and 'Cat' may be one class"),
+        ("x,y\n1,d\u00f6g\n2,do\u0308g\n1,NaN\n2,?", "'do\u0308g' and 'd\u00f6g' may be one class; '?' may stand for a "
+         "class that is missing; 'NaN' may stand for a class that is missing"),
+    ],
+)  # fmt: skip
+def test_classes_that_may_be_none_are_warned_of(text, said, capsys):
+    declare.main("mine", csv("\n".join([*text.split("\n"), *text.split("\n")[1:]])), label="y", test_share=0.5)
+    assert capsys.readouterr().err == f"warning: my.csv: {said}\n"
+
+
+def test_folders_too(capsys):
+    Path("my shapes/cross").rename("my shapes/BAR")
+    declare.main("shapes", Path("my shapes"))
+    said = "'BAR' and 'bar' may be one class; 'null' may stand for a class that is missing"
+    assert capsys.readouterr().err == f"warning: my shapes: {said}\n"
+    with pytest.raises(UserError, match="my shapes is a folder: --label, --ignore and --keep are for tables"):
+        declare.main("shapes", Path("my shapes"), ignore=["id"])
+
+
+def test_control_characters_in_names_of_classes_are_refused():
+    said = "mine.classes.0 is 'a\\x01', but it should be without control characters"
+    with pytest.raises(UserError, match=re.escape(said)):
+        declare.main("mine", csv("x,y\n1,a\x01\n2,b\n1,a\x01\n2,b\n"), label="y", test_share=0.5)
+    Path("my shapes/bar").rename("my shapes/a\x85b")
+    with pytest.raises(UserError, match=r"shapes.classes.0 is 'a\\x85b', but it should be without control characters"):
+        declare.main("shapes", Path("my shapes"))
 
 
 def test_more_classes_than_a_byte_holds():

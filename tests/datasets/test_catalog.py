@@ -107,6 +107,12 @@ FAULTS = {
         "  mirrors: []",
         "otto.mirrors is an unknown key; allowed here: title",
     ),
+    "a control character": (
+        "classes: [Class_1, ",
+        'classes: ["a\\x1b", ',
+        r"otto.classes.0 is 'a\\x1b', but it should be without control characters",
+    ),
+    "half a character": ("title: Otto", 'title: "a\\ud800"', r"otto.title is 'a\\ud800', but it should be without"),
     "a hyphen in a name": ("\nmnist:", "\nm-nist:", "m-nist: as a name it should be made of a-z, 0-9 and _"),
 }
 

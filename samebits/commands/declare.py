@@ -14,13 +14,12 @@ from samebits.base import paths
 from samebits.base.errors import UserError
 from samebits.base.files import sha256, write_text
 from samebits.base.schema import NAMED, parse
-from samebits.datasets import catalog, folder, local, suspects, table
+from samebits.datasets import catalog, folder, foreign, layout, local, suspects, table
 from samebits.datasets.catalog import MOST_CLASSES, Catalog
 from samebits.datasets.pictures import decode
 from samebits.datasets.table import few
 
 TEST_SHARE = 0.2
-SPLITS = ["test", "train"]  # the sub-folders of a folder that is parted already
 
 
 def main(
@@ -66,9 +65,10 @@ def main(
 def _table(
     name: str, path: Path, label: str | None, ignore: list[str], keep: list[str], test_share: float
 ) -> dict[str, Any]:
-    if label is None:
-        raise UserError(f"{path} is a table: say which column holds the class, by --label COLUMN")
     with path.open("rb") as stream:
+        foreign.refuse(stream, str(path))
+        if label is None:
+            raise UserError(f"{path} is a table: say which column holds the class, by --label COLUMN")
         read = table.read(stream, str(path), label, ignore)
     classes = _classes(read.classes, path)
     _ask(path, read, keep)
@@ -92,20 +92,20 @@ def _ask(path: Path, read: table.Table, keep: list[str]) -> None:
 
 
 def _folder(name: str, path: Path, test_share: float | None) -> dict[str, Any]:
-    files, below = local.files(path), _folders(path)
-    parted = below == SPLITS and test_share is None
-    classes = _classes(_folders(path / "train") if parted else below, path)
+    files, parted = local.files(path), layout.is_parted(path)
+    if parted and test_share is not None:
+        raise UserError(f"{path} is parted into train and test already: leave --test-share out")
+    classes = _classes(layout.folders(path / "train" if parted else path), path)
     if not files:
         raise UserError(f"{path} holds no pictures")
     picture = decode((path / files[0]).read_bytes(), str(path / files[0]))
     entry = _entry(name, "folder", path, classes, [picture.height, picture.width], local.digest(path))
     entry |= {} if parted else {"test_share": TEST_SHARE if test_share is None else test_share}
-    folder.read_splits(path, _checked(name, entry))
+    try:
+        folder.read_splits(path, _checked(name, entry))
+    except folder.OtherSizeError:
+        raise UserError(layout.odd_size(path, files)) from None
     return entry
-
-
-def _folders(path: Path) -> list[str]:
-    return sorted(each.name for each in path.iterdir() if each.is_dir() and not each.name.startswith("."))
 
 
 def _classes(found: list[str], path: Path) -> list[str]:

@@ -13,6 +13,10 @@ from samebits.datasets.prepare import part, shuffled
 from samebits.datasets.split import Split
 
 
+class OtherSizeError(UserError):
+    """A picture that is not of the size which the catalog says."""
+
+
 def read_splits(folder: Path, entry: catalog.Folder) -> tuple[Split, Split]:
     """Read the pictures of training and test set, both in an order drawn by lot.
 
@@ -46,7 +50,7 @@ def _read(folder: Path, shown: Path, entry: catalog.Folder) -> Split:
     for place, name in enumerate(ordered):
         picture = decode((folder / name).read_bytes(), str(shown / name))
         if picture.size != (width, height):
-            raise UserError(
+            raise OtherSizeError(
                 f"{shown / name} is {picture.height} pixels high and {picture.width} wide, but the catalog says "
                 f"image: {entry.image}; all pictures must have that size"
             )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from samebits.base.errors import UserError
 from samebits.base.files import beside, sha256
+from samebits.datasets import foreign
 from samebits.datasets.catalog import Folder, Own, Table
 
 TABLE = "table.csv"  # what a table is called in data/raw/DATASET
@@ -28,6 +29,9 @@ def obtain(dataset: str, entry: Own, mirror: str | None, to: Path) -> None:
         _copy(source, scratch, entry)
         found = _digest_of_copy(scratch, entry)
         if found != entry.sha256:
+            for name in files(scratch):
+                with (scratch / name).open("rb") as stream:
+                    foreign.refuse(stream, str(source / name if isinstance(entry, Folder) else source))
             raise UserError(
                 f"{dataset}: the SHA-256 of {source} is {found}, but data/catalog.yaml declares {entry.sha256}: if the "
                 f"data are meant to have changed, write `sha256: {found}` there under {dataset} "

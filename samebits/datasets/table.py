@@ -21,7 +21,7 @@ from torch import Tensor
 
 from samebits.base.errors import UserError
 from samebits.base.files import write_csv
-from samebits.datasets import catalog
+from samebits.datasets import catalog, foreign
 from samebits.datasets.prepare import part
 from samebits.datasets.split import Split
 
@@ -118,13 +118,13 @@ def read(
 
     Raises UserError naming row and column of what is missing, is no number, or is more or less than the header says.
     """
+    foreign.refuse(stream, name)
     lines = _lines(csv.reader(io.TextIOWrapper(stream, encoding="utf-8-sig", newline=""), strict=True), name)
     _, header = next(lines, (1, []))
     _check_header(header, name)
     asked = [*([label] if label is not None else []), *(ignore or []), *(columns or [])]
     if absent := [column for column in asked if column not in header]:
-        hint = "; cells are to be separated by commas" if len(header) == 1 else ""
-        raise UserError(f"{name} has no column {few(absent)}: its columns are {few(header)}{hint}")
+        raise UserError(f"{name} has no column {few(absent)}: its columns are {few(header)}{foreign.hint(header)}")
     columns = [column for column in header if column not in asked] if columns is None else columns
     if not columns:
         raise UserError(f"{name} has no column of numbers beside {few(header)}")
@@ -153,7 +153,7 @@ def _lines(reader: Iterator[list[str]], name: str) -> Iterator[tuple[int, list[s
             if cells:
                 yield row, cells
     except UnicodeDecodeError as error:
-        raise UserError(f"{name} is not a CSV file in UTF-8 ({error})") from None
+        raise UserError(f"{name} is not a CSV file in UTF-8 ({error}): save it as CSV UTF-8") from None
     except csv.Error as error:
         raise UserError(f"{name}, row {row + 1}: it is not valid CSV ({error})") from None
 
@@ -163,7 +163,8 @@ def _check_header(header: list[str], name: str) -> None:
         raise UserError(f"{name} is empty: a header with the names of the columns is wanted, and rows below it")
     for place, column in enumerate(header, start=1):
         if not column.strip():
-            raise UserError(f"{name}, row 1: column {place} has no name")
+            numbering = "; pandas' to_csv(..., index=False) leaves its row numbers out" if place == 1 else ""
+            raise UserError(f"{name}, row 1: column {place} has no name{numbering}")
     if twice := [column for column, count in Counter(header).items() if count > 1]:
         raise UserError(f"{name}, row 1: several columns are called {few(twice)}")
 

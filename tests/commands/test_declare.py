@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from ruamel.yaml import YAML
 
 from samebits.base.errors import UserError
@@ -143,7 +144,55 @@ def unmounted_class():
     declare.main("shapes", Path("my shapes"))
 
 
+def three_parts():
+    for name in ("train", "test", "val"):
+        write_pictures(Path("own", name), each=2)
+    declare.main("shapes", Path("own"))
+
+
+def capitals():
+    for name in ("Train", "Test"):
+        write_pictures(Path("own", name), each=2)
+    declare.main("shapes", Path("own"))
+
+
+def parted_twice():
+    for name in ("train", "test"):
+        write_pictures(Path("own", name), each=2)
+    declare.main("shapes", Path("own"), test_share=0.5)
+
+
+def odd_one():
+    Image.new("L", (12, 13)).save("my shapes/bar/0.png")  # the first of all
+    declare.main("shapes", Path("my shapes"))
+
+
+def sizes():
+    for i in (1, 2, 4):
+        Image.new("L", (20 + i, 30)).save(f"my shapes/cross/{i}.png")
+    declare.main("shapes", Path("my shapes"))
+
+
+def of_pandas():
+    declare.main("otto", csv(",x,y\n0,1,a\n1,2,b\n"), label="y")
+
+
+def parquet():
+    Path("own.csv").write_bytes(b"PAR1...")
+    declare.main("otto", Path("own.csv"))
+
+
 FAULTS = {
+    three_parts: "own has the folders test, train, val, where train and test alone are wanted: name the two so, and "
+    "move the pictures of any other into train, or the folder elsewhere (preprocess.validation_size in params.yaml",
+    capitals: "own has the folders Test, Train, where train and test alone are wanted",
+    parted_twice: "own is parted into train and test already: leave --test-share out",
+    odd_one: "my shapes/bar/0.png is 13 pixels high and 12 wide, but 14 of 15 pictures are 12 high and 12 wide, and "
+    "all must have one size: 2 sizes were found",
+    sizes: "my shapes/cross/1.png is 30 pixels high and 21 wide, but 12 of 15 pictures are 12 high and 12 wide, and "
+    "all must have one size: 4 sizes were found",
+    of_pandas: "my.csv, row 1: column 1 has no name; pandas' to_csv(..., index=False) leaves its row numbers out",
+    parquet: "own.csv is a Parquet file, not a table in CSV: pandas can read it",
     unmounted: "own is a link to /mnt/gone, where nothing is",
     unmounted_class: "my shapes/new is a link to /mnt/gone, where nothing is",
     without_label: "otto.csv is a table: say which column holds the class, by --label COLUMN",

@@ -120,6 +120,13 @@ def test_an_experiment_in_a_copy_of_the_project_finds_the_data(tmp_path, monkeyp
     assert content(RAW / "products") == {"table.csv": (tmp_path / "my.csv").read_bytes()}
 
 
+@pytest.mark.parametrize(("name", "path"), [("products", "my.csv"), ("shapes", "shapes/cross/2.png")])
+def test_a_pointer_is_no_change_of_the_data(name, path):
+    Path(path).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")
+    with pytest.raises(UserError, match=f"^{path} is a Git LFS pointer in place of the file"):
+        download.main(name)
+
+
 @pytest.mark.parametrize(("name", "link"), [("products", "my.csv"), ("shapes", "shapes")])
 def test_a_link_to_what_is_not_mounted(name, link):
     Path(link).rename("moved")

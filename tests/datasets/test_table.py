@@ -137,7 +137,7 @@ FAULTS = {
     "twice": ("a,a,y\n1,2,u\n", "row 1: several columns are called 'a'"),
     "nameless": ("a,,y\n1,2,u\n", "row 1: column 2 has no name"),
     "other label": ("a,z\n1,u\n", "my.csv has no column 'y': its columns are 'a', 'z'"),
-    "semicolons": ("a;y\n1;u\n", "has no column 'y': its columns are 'a;y'; cells are to be separated by commas"),
+    "semicolons": ("a;y\n1;u\n", "has no column 'y': its columns are 'a;y'; its cells are separated by semicolons"),
     "nothing but classes": ("y\nu\n", "my.csv has no column of numbers beside 'y'"),
     "open quote": ('a,y\n1,u\n2,"u\n', "my.csv, row 3: it is not valid CSV"),
     "not text": (b"\x89PNG\r\n\x1a\n\xff\xfe", "my.csv is not a CSV file in UTF-8"),

@@ -9,6 +9,7 @@ from samebits.base import params, paths
 from samebits.base.command_line import run_stage
 from samebits.base.errors import UserError
 from samebits.datasets import arrays, catalog, folder, idx, local, prepare, table
+from samebits.datasets.scale import SCALE, Scale
 from samebits.datasets.split import Split
 
 
@@ -27,12 +28,12 @@ def main(dataset: Annotated[str, typer.Argument(help="a name in data/catalog.yam
         }
     summary = arrays.save(paths.processed(dataset), dataset, entry.title, entry.classes, splits)
     if scale:
-        scale.write(paths.processed(dataset) / table.SCALE)
+        scale.write(paths.processed(dataset) / SCALE)
     counts = ", ".join(f"{split.images} {name}" for name, split in summary.splits.items())
     print(f"{dataset}: {counts} images of {summary.image[0]} x {summary.image[1]}")
 
 
-def _read(raw: Path, entry: catalog.Idx | catalog.Own) -> tuple[Split, Split, table.Scale | None]:
+def _read(raw: Path, entry: catalog.Idx | catalog.Own) -> tuple[Split, Split, Scale | None]:
     """Read training and test set, and a table's scale."""
     match entry:
         case catalog.Table():

@@ -13,7 +13,7 @@ import typer
 from samebits.base import paths
 from samebits.base.errors import UserError
 from samebits.base.files import write_csv
-from samebits.datasets.table import SCALE, Scale
+from samebits.datasets.scale import SCALE, Scale
 from samebits.datasets.table import read as read_table
 from samebits.inference.choose import choose
 from samebits.inference.classifier import Classifier
@@ -90,7 +90,8 @@ def _images(data: bytes, name: str, classifier: Classifier, invert: bool | None)
     dataset, (height, width) = classifier.description.dataset, classifier.description.image
     if height > 1 or data.startswith(NPY):
         return read(data, name, dataset, (height, width), invert)
-    scale = Scale.read(paths.processed(dataset) / SCALE)
+    columns = classifier.description.columns  # which files of earlier versions do not have
+    scale = Scale.of(columns) if columns else Scale.read(paths.processed(dataset) / SCALE)
     if len(scale.columns) != width:
         raise UserError(
             f"{paths.processed(dataset)} has {len(scale.columns)} columns, but the model {width}: run `dvc repro`"

@@ -1,7 +1,8 @@
 """What a trained model's file says of itself."""
 
 import json
-from dataclasses import dataclass, fields
+import math
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -22,6 +23,7 @@ class Description:
     classes: list[str]
     image: list[int]  # height and width
     seeds: list[int]  # one model each
+    columns: list[tuple[str, float, float]] | None = None  # of a table: name, least and greatest value in training
 
 
 def describe(path: Path) -> Description:
@@ -30,7 +32,7 @@ def describe(path: Path) -> Description:
         with safe_open(path, framework="numpy") as file:
             text = (file.metadata() or {})[KEY]
         values = json.loads(text)
-        found = Description(**{field.name: values[field.name] for field in fields(Description)})
+        found = Description(**{field.name: values[field.name] for field in fields(Description) if field.name in values})
         texts, numbers = [found.dataset, found.run, found.arithmetic, *found.classes], [*found.image, *found.seeds]
         if not all(isinstance(text, str) for text in texts) or not all(
             isinstance(number, int) and not isinstance(number, bool) for number in numbers
@@ -38,11 +40,24 @@ def describe(path: Path) -> Description:
             raise TypeError
         if len(found.image) != 2 or not found.classes or not found.seeds or min(numbers) < 0:
             raise ValueError
-        return found
+        return found if found.columns is None else replace(found, columns=_columns(found))
     except (OSError, SafetensorError) as error:
         raise unreadable(path, error) from None
     except (KeyError, TypeError, ValueError, RecursionError):
         raise UserError(f"{path} is no model of this project: it does not say what it was trained on") from None
+
+
+def _columns(found: Description) -> list[tuple[str, float, float]]:
+    """Return a table's columns as they should be. Raises TypeError or ValueError if they are not."""
+    columns = [(name, least, greatest) for name, least, greatest in found.columns or []]
+    for name, least, greatest in columns:
+        if not isinstance(name, str) or not isinstance(least, float) or not isinstance(greatest, float):
+            raise TypeError
+        if not 0 <= greatest - least < math.inf:
+            raise ValueError
+    if [1, len(columns)] != found.image:
+        raise ValueError
+    return columns
 
 
 def unreadable(path: Path, error: Exception) -> UserError:

@@ -42,9 +42,9 @@ def load_described(
 
 
 def load_trained(path: Path, wanted: Description, ops: Arithmetic, where: torch.device | str) -> list[nn.Sequential]:
-    """Return one network per seed, trained as `wanted` says. Raises UserError naming what is otherwise."""
+    """Return one network per seed, trained as `wanted` says, as far as it does. Raises UserError naming what is not."""
     found = asdict(describe(path))
-    if other := [name for name, value in asdict(wanted).items() if found[name] != value]:
+    if other := [name for name, value in asdict(wanted).items() if value is not None and found[name] != value]:
         name = other[0]
         raise UserError(f"{path} was trained with {name} {found[name]}, not {asdict(wanted)[name]}{remedy(path)}")
     return load_described(path, wanted, ops, where)

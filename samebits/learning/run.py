@@ -13,6 +13,7 @@ from samebits.base.errors import UserError, reason
 from samebits.base.files import sha256, write_csv, write_json
 from samebits.base.params import Params
 from samebits.datasets.arrays import Summary, load_summary
+from samebits.datasets.scale import SCALE, Scale
 from samebits.datasets.split import Split, load_split
 from samebits.exact import Refused
 from samebits.learning import device
@@ -36,7 +37,8 @@ def train(dataset: str, run: str, build: Build, params: Params, trained: Trained
     course = course_of(run, build, params, summary, where)
     ends = trained(course)
     version, seeds = VERSIONS[params.arithmetic], course.block.seeds
-    description = Description(dataset, run, version, summary.classes, summary.image, seeds)
+    columns = _columns(paths.processed(dataset) / SCALE, summary)
+    description = Description(dataset, run, version, summary.classes, summary.image, seeds, columns)
     write_model(model := paths.model(dataset, run), [dict(end.carried) for end in ends], description)
     write_csv(paths.history(dataset, run), [row for end in ends for row in end.rows])
     seconds = time.perf_counter() - started
@@ -70,6 +72,16 @@ def splits_of(data: Path, where: torch.device) -> dict[str, Split]:
     """Return the splits of data/processed/DATASET that hold images. Raises UserError if they are not to be read."""
     splits = {name: load_split(data, name, where) for name in ("train", "test", "validation")}
     return {name: split for name, split in splits.items() if len(split.labels)}
+
+
+def _columns(path: Path, summary: Summary) -> list[tuple[str, float, float]] | None:
+    """A table's columns, which its model takes along so that it can be asked anywhere."""
+    if not path.exists():
+        return None
+    ranges = Scale.read(path).ranges()
+    if [1, len(ranges)] != summary.image:
+        raise UserError(f"{path} is of other splits than those beside it: run `dvc repro` again")
+    return ranges
 
 
 def _resources(where: torch.device) -> dict[str, Any]:

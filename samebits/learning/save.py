@@ -15,9 +15,10 @@ def write_model(path: Path, states: list[dict[str, Tensor]], description: Descri
     """Write what each seed learned, one after the other along a leading axis, [S, ...].
 
     A -0.0 becomes 0.0, so that equal weights are equal bytes. Of metadata there is one entry: their order in the file
-    is not fixed.
+    is not fixed. What the description leaves open is left out.
     """
     joined = {name: torch.stack([state[name].cpu() for state in states]) + 0.0 for name in states[0]}
-    metadata = {KEY: json.dumps(vars(description), sort_keys=True, ensure_ascii=False)}
+    known = {name: value for name, value in vars(description).items() if value is not None}
+    metadata = {KEY: json.dumps(known, sort_keys=True, ensure_ascii=False)}
     with whole(path) as scratch:
         scratch.write_bytes(save(joined, metadata))

@@ -10,7 +10,7 @@ import torch
 from samebits.base.errors import UserError
 from samebits.datasets import catalog, table
 from samebits.datasets.prepare import part
-from samebits.datasets.table import Scale
+from samebits.datasets.scale import Scale
 from tests.made.own import edited, write_table
 
 ENTRY = {"title": "T", "format": "table", "path": "my.csv", "sha256": "0" * 64, "label": "target", "ignore": ["id"]}

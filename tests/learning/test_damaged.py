@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import save
 
 from samebits.base.errors import UserError
+from samebits.datasets.scale import Scale
 from samebits.datasets.split import load_split
-from samebits.datasets.table import Scale
 from samebits.learning.arithmetic import arithmetic
 from samebits.learning.description import KEY, describe
 from samebits.learning.load import load_models
@@ -19,6 +19,7 @@ MANY = int(os.environ.get("FAULTS", "300"))
 NAMES = ("1.weight", "1.bias", "3.weight", "3.bias")
 GOOD = dict(zip(NAMES, map(torch.ones, ((2, 3, 4), (2, 3), (2, 5, 3), (2, 5))), strict=True))
 ABOUT = {"dataset": "x", "run": "mlp", "arithmetic": "exact 2", "classes": ["a"], "image": [2, 2], "seeds": [1, 2]}
+TABLE = {**ABOUT, "image": [1, 4], "columns": [[name, -0.5, 1.0] for name in "abcd"]}
 
 
 @pytest.mark.parametrize(
@@ -50,6 +51,19 @@ def test_a_description_of_other_types_is_none(tmp_path, change):
         describe(path)
 
 
+@pytest.mark.parametrize("columns", [5, [], {}, [["a", 0.0]] * 4, [["a", 0.0, 1.0]] * 3, [["a", 1.0, 0.0]] * 4,
+                                     [["a", 0, 1]] * 4, [[1, 0.0, 1.0]] * 4, [["a", 0.0, float("nan")]] * 4,
+                                     [["a", -1.5e308, 1.5e308]] * 4, [["a", "0", "1"]] * 4, [None] * 4])  # fmt: skip
+def test_columns_that_are_none_are_no_description(tmp_path, columns):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(save(GOOD, {KEY: json.dumps(TABLE)}))
+    assert describe(path).columns == [(name, -0.5, 1.0) for name in "abcd"]
+    for wrong in ({**TABLE, "columns": columns}, {**TABLE, "image": [2, 2]}):
+        path.write_bytes(save(GOOD, {KEY: json.dumps(wrong)}))
+        with pytest.raises(UserError, match="is no model of this project"):
+            describe(path)
+
+
 def test_mutations_are_sentences(tmp_path):
     """FAULTS=2000 tries more."""
     (tmp_path / "columns.csv").write_text("column,least,greatest\na,0.5,1\nb,-1,2\n")
@@ -57,7 +71,9 @@ def test_mutations_are_sentences(tmp_path):
         save({"images": torch.ones(3, 2, 2, dtype=torch.uint8), "labels": torch.ones(3, dtype=torch.uint8)})
     )
     (tmp_path / "model").write_bytes(save(GOOD, {KEY: json.dumps(ABOUT)}))
+    (tmp_path / "of a table").write_bytes(save(GOOD, {KEY: json.dumps(TABLE)}))
     readers = {
+        "of a table": describe,
         "columns.csv": Scale.read,
         "test.safetensors": lambda path: load_split(path.parent, "test"),
         "model": lambda path: (load_models(path, arithmetic("float32"), "cpu"), describe(path)),

@@ -5,6 +5,7 @@ import torch
 from safetensors.torch import save
 
 from samebits.base.errors import UserError
+from samebits.base.files import sha256
 from samebits.learning.arithmetic import arithmetic
 from samebits.learning.concise import network
 from samebits.learning.description import Description, describe
@@ -39,6 +40,17 @@ def test_a_single_layer_needs_no_number(tmp_path):
     write_model(tmp_path / "model.safetensors", [{"weight": torch.ones(2, 4), "bias": torch.zeros(2)}], DESCRIPTION)
     [model] = load_models(tmp_path / "model.safetensors", ops, CPU)
     assert model(torch.ones(1, 2, 2)).tolist() == [[4, 4]]
+
+
+def test_only_a_tables_model_has_columns(tmp_path):
+    path, weights = tmp_path / "model.safetensors", [{"weight": torch.ones(2, 4)}]
+    write_model(path, weights, DESCRIPTION)
+    assert sha256(path) == "73e4d53250e8c7f1c2d4e27d3ae519dc5c2abf572d425a5581676cffcde88e55", (
+        "not a byte of them moved when tables got columns"
+    )
+    table = replace(DESCRIPTION, image=[1, 2], columns=[("a, b", 0.1, 1e300), ("c", -1 / 3, 5e-324)])
+    write_model(path, weights, table)
+    assert describe(path) == table, "to the last bit"
 
 
 def test_negative_zeros_do_not_reach_the_file(tmp_path):

@@ -1,6 +1,7 @@
 import csv
 import json
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -10,6 +11,7 @@ from samebits.base.errors import UserError
 from samebits.base.files import sha256
 from samebits.base.params import load
 from samebits.datasets.arrays import save
+from samebits.datasets.scale import SCALE, Scale
 from samebits.datasets.split import Split
 from samebits.learning.arithmetic import arithmetic, judging
 from samebits.learning.description import describe
@@ -53,6 +55,19 @@ def test_a_run_leaves_its_model_history_and_log(data):
     log = json.loads(paths.log("x", "mlp").read_text())
     assert log["model_sha256"] == sha256(paths.model("x", "mlp"))
     assert log["seconds"] > 0
+
+
+def test_the_model_of_a_table_takes_its_columns_along(data):
+    splits = {name: Split(split.images[:, :1], split.labels) for name, split in
+              {"train": images(300, 1), "validation": NONE, "test": images(100, 2)}.items()}  # fmt: skip
+    save(paths.processed("x"), "x", "X", list("abcdefghij"), splits)
+    scale = Scale(list("uvwxyz"), np.full(6, -1 / 3), np.full(6, 1e17))
+    scale.write(paths.processed("x") / SCALE)
+    train("x", "mlp", build, params(data), trained)
+    assert describe(paths.model("x", "mlp")).columns == scale.ranges() == [(name, -1 / 3, 1e17) for name in "uvwxyz"]
+    Scale(["u"], np.zeros(1), np.ones(1)).write(paths.processed("x") / SCALE)
+    with pytest.raises(UserError, match=r"^data/processed/x/columns.csv is of other splits than those beside it"):
+        train("x", "mlp", build, params(data), trained)
 
 
 def test_a_validation_split_has_columns_of_its_own(data):

@@ -3,11 +3,14 @@
 import csv
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from samebits.base.errors import UserError
 from samebits.commands import predict
@@ -82,6 +85,27 @@ def test_rows_of_a_csv_get_the_answers_of_the_recorded_predictions(here):
     recorded = rows(Path("predictions/otto/mlp.csv"))
     assert len(recorded) == 120
     assert {(row["actual"], row["predicted"], row["probability"]) for row in recorded} <= asked, "the same bits"
+
+
+def older(file, to):
+    """A model as it was when it did not have its columns with it."""
+    with safe_open(file, framework="pt") as model:
+        known = json.loads(model.metadata()["samebits"])
+    del known["columns"]
+    save_file(load_file(file), to, {"samebits": json.dumps(known)})
+
+
+def test_a_model_that_was_moved_has_its_columns_with_it(here, tmp_path, monkeypatch):
+    predict.main("otto", ["otto.csv"], csv=tmp_path / "here.csv")
+    for name in ("otto.csv", "models/otto/mlp/model.safetensors"):
+        shutil.copy(name, tmp_path)
+    older("models/otto/mlp/model.safetensors", tmp_path / "older.safetensors")
+    predict.main("otto", ["otto.csv"], model=str(tmp_path / "older.safetensors"), csv=tmp_path / "older.csv")
+    monkeypatch.chdir(tmp_path)
+    predict.main("otto", ["otto.csv"], model="model.safetensors", csv=Path("there.csv"))
+    assert rows(Path("there.csv")) == rows(Path("here.csv")) == rows(Path("older.csv"))
+    with pytest.raises(UserError, match=r"^data/processed/otto/columns.csv is missing"):
+        predict.main("otto", ["otto.csv"], model="older.safetensors")
 
 
 def test_pictures_and_arrays_too(here, capsys):

@@ -4,6 +4,9 @@ import io
 import re
 import shlex
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,9 +15,9 @@ from ruamel.yaml import YAML
 
 from samebits.base import paths
 from samebits.base.errors import UserError
-from samebits.base.files import sha256, write_text
+from samebits.base.files import sha256, whole, write_text
 from samebits.base.schema import NAMED, parse
-from samebits.datasets import catalog, folder, foreign, layout, local, suspects, table
+from samebits.datasets import catalog, folder, foreign, layout, local, spreadsheet, suspects, table
 from samebits.datasets.catalog import MOST_CLASSES, Catalog
 from samebits.datasets.pictures import decode
 from samebits.datasets.table import few
@@ -42,9 +45,11 @@ def main(
     known = catalog.load(paths.CATALOG)
     if name in known.root:
         raise UserError(f"{paths.CATALOG} has an entry {name} already: take it out, or choose another name")
+    made: dict[Path, bytes] = {}  # files in a form that the pipeline reads, to be written beside PATH
     if path.is_file():
         share = TEST_SHARE if test_share is None else test_share
-        entry = _table(name, path, label, ignore or [], keep or [], share)
+        with _as_csv(path, made) as (file, shown):
+            entry = _table(name, file, shown, label, ignore or [], keep or [], share)
     elif path.is_dir():
         if label is not None or ignore or keep:
             raise UserError(f"{path} is a folder: --label, --ignore and --keep are for tables")
@@ -58,14 +63,40 @@ def main(
         before = paths.CATALOG.read_text(encoding="utf-8").rstrip("\n")
         after = f"{before}\n\n{text}"
         parse(YAML(typ="safe", pure=True).load(after), Catalog, paths.CATALOG)
+        _write(made)
         write_text(paths.CATALOG, after)
         print(f"# written to {paths.CATALOG}; now put {name} into `datasets` of params.yaml and run `dvc repro`")
 
 
+def _write(made: dict[Path, bytes]) -> None:
+    """Write files that are not there. Raises UserError, before any is written, if one is there with other content."""
+    if other := [path for path, data in made.items() if path.exists() and path.read_bytes() != data]:
+        raise UserError(f"{other[0]} is there already and holds something else: move it, for it is to be written anew")
+    for path, data in made.items():
+        with whole(path) as scratch:
+            scratch.write_bytes(data)
+        print(f"# written: {path}")
+
+
+@contextmanager
+def _as_csv(path: Path, made: dict[Path, bytes]) -> Iterator[tuple[Path, Path]]:
+    """Give a table's file and what it is to be called; one in another form than CSV is put among `made`."""
+    text = spreadsheet.as_csv(path)
+    if text is None:
+        yield path, path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        file, shown = Path(folder, "table.csv"), path.with_suffix(".csv")
+        made[shown] = text.encode()
+        file.write_bytes(made[shown])
+        yield file, shown
+
+
 def _table(
-    name: str, path: Path, label: str | None, ignore: list[str], keep: list[str], test_share: float
+    name: str, file: Path, path: Path, label: str | None, ignore: list[str], keep: list[str], test_share: float
 ) -> dict[str, Any]:
-    with path.open("rb") as stream:
+    """Read the table in `file`, which is, or will be, called `path`."""
+    with file.open("rb") as stream:
         foreign.refuse(stream, str(path))
         if label is None:
             raise UserError(f"{path} is a table: say which column holds the class, by --label COLUMN")
@@ -73,9 +104,9 @@ def _table(
     classes = _classes(read.classes, path)
     _ask(path, read, keep)
     more = {"label": label, "ignore": ignore} if ignore else {"label": label}
-    entry = _entry(name, "table", path, classes, [1, len(read.columns)], sha256(path))
+    entry = _entry(name, "table", path, classes, [1, len(read.columns)], sha256(file))
     entry |= {**more, "test_share": test_share}
-    table.read_splits(path, _checked(name, entry))
+    table.read_splits(file, _checked(name, entry))
     return entry
 
 

@@ -6,8 +6,9 @@ from typing import BinaryIO
 from samebits.base.errors import UserError
 
 HEAD = 2048  # bytes that are looked at
+DECLARE = "`samebits declare` makes it one"
 PANDAS = "pandas can read it and write it by to_csv(..., index=False)"
-SHEET = "save it as CSV UTF-8 in the program that wrote it"
+SHEET = f"{DECLARE}, or save it as CSV UTF-8"
 UNPACK = "unpack it first"
 KINDS = {  # by how the file begins
     rb"version https://git-lfs": ("a Git LFS pointer in place of the file", "`git lfs pull` brings it"),
@@ -21,8 +22,8 @@ KINDS = {  # by how the file begins
     rb"(?s)PK\x03\x04.*application/vnd\.oasis": ("an OpenDocument file", SHEET),
     rb"PK\x03\x04": ("a ZIP archive", UNPACK),
     rb"\xd0\xcf\x11\xe0": ("an old Excel file", SHEET),
-    rb"PAR1": ("a Parquet file", PANDAS),
-    rb"ARROW1|FEA1": ("a Feather file", PANDAS),
+    rb"PAR1": ("a Parquet file", DECLARE),
+    rb"ARROW1|FEA1": ("a Feather file", DECLARE),
     rb"\x89HDF": ("an HDF5 file", PANDAS),
     rb"\x80[\x02-\x05]": ("a pickle", "load it where you trust it, and write it as CSV"),
     rb"SQLite format": ("an SQLite database", "export the table as CSV"),
@@ -33,20 +34,25 @@ KINDS = {  # by how the file begins
     ),
     rb"\s*<[?!a-zA-Z]": ("XML", PANDAS),
     rb'\s*(\{\s*"|\[\s*[\[{])': ("JSON", PANDAS),
-    rb"(?i)(\s*%.*\n)*\s*@relation": ("an ARFF file", "scipy.io.arff can read it, and pandas write it as CSV"),
+    rb"(?i)(\s*%.*\n)*\s*@relation": ("an ARFF file", DECLARE),
     rb'(?i)"?sep=': ("headed by a line `sep=` of Excel's", "take that line out, and separate the cells by commas"),
 }
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 COMMENT = ("#", "%", "//")
 
 
-def refuse(stream: BinaryIO, name: str) -> None:
-    """Raise UserError if the file, of which nothing was read yet, is of a kind that is known and no CSV."""
+def kind(stream: BinaryIO) -> tuple[str, str] | None:
+    """Return what the file is and the way out, if it is of a kind that is known and no CSV; nothing was read of it."""
     head = stream.read(HEAD).removeprefix(b"\xef\xbb\xbf")
     stream.seek(0)
-    for start, (kind, way_out) in KINDS.items():
-        if re.match(start, head):
-            raise UserError(f"{name} is {kind}, not a table in CSV: {way_out}")
+    return next((found for start, found in KINDS.items() if re.match(start, head)), None)
+
+
+def refuse(stream: BinaryIO, name: str) -> None:
+    """Raise UserError if the file, of which nothing was read yet, is no CSV for all that can be seen."""
+    if found := kind(stream):
+        what, way_out = found
+        raise UserError(f"{name} is {what}, not a table in CSV: {way_out}")
 
 
 def hint(header: list[str]) -> str:

@@ -1,9 +1,12 @@
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from ruamel.yaml import YAML
@@ -177,8 +180,13 @@ def of_pandas():
     declare.main("otto", csv(",x,y\n0,1,a\n1,2,b\n"), label="y")
 
 
-def parquet():
-    Path("own.csv").write_bytes(b"PAR1...")
+def feather():
+    Path("own.csv").write_bytes(b"ARROW1...")
+    declare.main("otto", Path("own.csv"), label="y")
+
+
+def page():
+    Path("own.csv").write_text("<!DOCTYPE html>")
     declare.main("otto", Path("own.csv"))
 
 
@@ -192,7 +200,8 @@ FAULTS = {
     sizes: "my shapes/cross/1.png is 30 pixels high and 21 wide, but 12 of 15 pictures are 12 high and 12 wide, and "
     "all must have one size: 4 sizes were found",
     of_pandas: "my.csv, row 1: column 1 has no name; pandas' to_csv(..., index=False) leaves its row numbers out",
-    parquet: "own.csv is a Parquet file, not a table in CSV: pandas can read it",
+    feather: "own.csv is a Feather file that cannot be read (",
+    page: "own.csv is an HTML page, not a table in CSV: download the file itself",
     unmounted: "own is a link to /mnt/gone, where nothing is",
     unmounted_class: "my shapes/new is a link to /mnt/gone, where nothing is",
     without_label: "otto.csv is a table: say which column holds the class, by --label COLUMN",
@@ -242,6 +251,50 @@ def test_a_column_that_numbers_the_rows_is_asked_about():
     assert (declared("without").image, declared("with").image) == ([1, 1], [1, 2])
     with pytest.raises(UserError, match=r"^my.csv has no column 'z' to keep: its columns of numbers are 'Unnamed: 0',"):
         declare.main("mine", Path("my.csv"), label="y", keep=["z"])
+
+
+def excel(frame, path):
+    pytest.importorskip("openpyxl")
+    frame.to_excel(path, index=False)
+
+
+def arff(frame, path):
+    head = ["@RELATION own", "@ATTRIBUTE 'a b' REAL", "@ATTRIBUTE y {u,'v w'}", "@DATA"]
+    path.write_text("\n".join(head) + "\n" + frame.to_csv(index=False, header=False, quotechar="'"))
+
+
+WRITERS: dict[str, Callable] = {
+    "x.parquet": pd.DataFrame.to_parquet,
+    "x.feather": pd.DataFrame.to_feather,
+    "x.xlsx": excel,
+    "x.arff": arff,
+}
+
+
+@pytest.mark.parametrize("file", WRITERS)
+def test_a_table_in_another_form_becomes_csv_beside_it(file, tmp_path, capsys):
+    frame = pd.DataFrame({"a b": np.random.default_rng(0).normal(size=40).round(9), "y": ["u", "v w"] * 20})
+    Path("own").mkdir()
+    WRITERS[file](frame, Path("own", file))
+    declare.main("mine", Path("own", file), label="y")
+    assert list(Path("own").iterdir()) == [Path("own", file)], "only --write writes"
+    Path("own/x.csv").write_text("mine\n")
+    with pytest.raises(UserError, match=r"^own/x.csv is there already and holds something else"):
+        declare.main("mine", Path("own", file), label="y", write=True)
+    Path("own/x.csv").unlink()
+    declare.main("mine", Path("own", file), label="y", write=True)
+    entry = declared("mine")
+    assert (entry.path, entry.sha256) == ("own/x.csv", sha256(Path("own/x.csv")))
+    pd.testing.assert_frame_equal(pd.read_csv("own/x.csv"), frame, check_exact=True)
+
+
+def test_what_pandas_cannot_read_here(monkeypatch):
+    monkeypatch.setitem(sys.modules, "openpyxl", None)
+    with ZipFile("own.xlsx", "w") as archive:
+        archive.writestr("[Content_Types].xml", "")
+        archive.writestr("xl/workbook.xml", "")
+    with pytest.raises(UserError, match=r"^own.xlsx is an Excel file, which pandas cannot read here \(.*openpyxl.*CSV"):
+        declare.main("mine", Path("own.xlsx"), label="y")
 
 
 @pytest.mark.parametrize(

@@ -48,14 +48,14 @@ CASES = {
     "packed by bzip2": bz2.compress(CSV.encode()),
     "packed by xz": lzma.compress(CSV.encode()),
     "packed by zstd": b"\x28\xb5\x2f\xfd\n",
-    "an Excel file, not a table in CSV: save it as CSV UTF-8": packed(
+    "an Excel file, not a table in CSV: `samebits declare` makes it one, or save": packed(
         **{"[Content_Types].xml": "", "xl/workbook.xml": ""}
     ),
     "an OpenDocument file": packed(mimetype="application/vnd.oasis.opendocument.spreadsheet"),
     "a ZIP archive": packed(**{"my.csv": CSV}),
     "a ZIP archive, ": npz(),
     "an old Excel file": b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
-    "a Parquet file, not a table in CSV: pandas can read it": FRAME.to_parquet(index=False),
+    "a Parquet file, not a table in CSV: `samebits declare` makes it one": FRAME.to_parquet(index=False),
     "a Feather file": b"ARROW1\0\0",
     "an HDF5 file": b"\x89HDF\r\n\x1a\n",
     "a pickle": pickle.dumps(FRAME),

@@ -6,6 +6,7 @@ A source that does not have the right file, for whatever reason, has failed, and
 import gzip
 import hashlib
 import math
+import os
 import sys
 import zlib
 from collections.abc import Iterable
@@ -82,7 +83,8 @@ def sources_of(dataset: str, entry: Idx, mirror: str | None, downloads: Path) ->
         sources.append(_mirror(mirror, dataset, downloads))
     sources += [Web(url, url, downloads) for url in entry.mirrors]
     if entry.installed:
-        sources.append(Folder("installed copy", Path(entry.installed)))
+        here = Path(os.environ.get("DVC_ROOT") or "")  # an experiment of DVC may run in a copy of the project
+        sources.append(Folder("installed copy", here / entry.installed))
     return sources
 
 
@@ -93,7 +95,15 @@ def _mirror(mirror: str, dataset: str, downloads: Path) -> Source:
     if scheme not in ("", "file"):
         raise UserError(f"DATASET_MIRROR is '{mirror}': it must be a folder or a URL with http, https or file")
     folder = Path(url2pathname(urlsplit(mirror).path) if scheme else mirror)
-    return Folder("DATASET_MIRROR", folder / dataset)
+    return Folder("DATASET_MIRROR", _inside(folder, dataset))
+
+
+def _inside(folder: Path, dataset: str) -> Path:
+    """The folder of a dataset: DATASET or, as torchvision has it, FashionMNIST/raw."""
+    cached = (each / "raw" for each in folder.glob("*") if each.name.lower() == dataset.replace("_", ""))
+    if (folder / dataset).is_dir():
+        return folder / dataset
+    return next(filter(Path.is_dir, cached), folder / dataset)
 
 
 def verified(data: bytes, file: IdxFile, catalog: Catalog) -> bytes:

@@ -263,7 +263,7 @@ def arff(frame, path):
     path.write_text("\n".join(head) + "\n" + frame.to_csv(index=False, header=False, quotechar="'"))
 
 
-WRITERS: dict[str, Callable] = {
+WRITERS: dict[str, Callable[..., object]] = {
     "x.parquet": pd.DataFrame.to_parquet,
     "x.feather": pd.DataFrame.to_feather,
     "x.xlsx": excel,

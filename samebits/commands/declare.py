@@ -65,6 +65,6 @@ def _write(made: dict[Path, bytes]) -> None:
 def _yaml(value: dict[str, Any]) -> str:
     yaml, text = YAML(typ="safe", pure=True), io.StringIO()
     yaml.default_flow_style, yaml.sort_base_mapping_type_on_output = None, False  # type: ignore[assignment]
-    yaml.width, yaml.allow_unicode = 110, True
+    yaml.width, yaml.allow_unicode = 160, True
     yaml.dump(value, text)
     return text.getvalue()

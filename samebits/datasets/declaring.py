@@ -100,7 +100,8 @@ def _ask(path: Path, read: table.Table, keep: list[str]) -> None:
 
 
 def _folder(name: str, path: Path, test_share: float | None) -> Declared:
-    files, parted = local.files(path), layout.is_parted(path)
+    files = [name for name in local.files(path) if len(name.parts) > 1]
+    parted = layout.is_parted(path)
     if parted and test_share is not None:
         raise UserError(f"{path} is parted into train and test already: leave --test-share out")
     classes = _classes(layout.folders(path / "train" if parted else path), path)

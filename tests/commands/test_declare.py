@@ -81,6 +81,7 @@ def test_names_that_yaml_would_read_as_something_else(capsys):
 def test_a_folder_that_is_parted_already(capsys):
     write_pictures(Path("both/train"), each=3)
     write_pictures(Path("both/test"), each=2)
+    Path("both/README.txt").write_text("beside the pictures")
     declare.main("shapes", Path("both"), write=True)
     entry = declared("shapes")
     assert (entry.test_share, entry.classes, entry.image) == (None, ["bar", "cross", "null"], [12, 12])

@@ -1,6 +1,7 @@
 """DVC as a command of this very Python, in a process of its own: importing it costs seconds."""
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -30,6 +31,23 @@ def md5(path: Path) -> str:
     """Return the hash by which DVC knows a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "md5").hexdigest()
+
+
+def files_of(path: Path) -> list[Path]:
+    """Return the files that DVC sees in an output or a dependency: itself, or what a folder holds, by name."""
+    if not path.is_dir():
+        return [path] if path.is_file() else []
+    files = (file for file in path.rglob("*") if file.is_file())
+    return sorted(file for file in files if not (file.name.startswith(".") and file.suffix == ".part"))
+
+
+def md5_of(path: Path) -> str:
+    """Return the hash by which DVC knows an output, "" of one that is missing; a folder's is of a list of its files."""
+    if not path.is_dir():
+        return md5(path) if path.is_file() else ""
+    names = sorted((file.relative_to(path).as_posix(), md5(file)) for file in files_of(path))
+    listed = json.dumps([{"md5": digest, "relpath": name} for name, digest in names], sort_keys=True)
+    return f"{hashlib.md5(listed.encode()).hexdigest()}.dir"
 
 
 def stages() -> list[str]:

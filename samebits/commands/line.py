@@ -26,7 +26,7 @@ GROUPS = {
     "Keep what was trained": ("store",),
     "Compare runs": ("ui", "publish", "promote"),
     "Guard results": ("gate", "reference"),
-    "Prove results": ("verify", "claims", "machines"),
+    "Prove results": ("verify", "claims", "machines", "sign"),
 }
 ANYWHERE = ("predict", "serve")  # a model in a file needs no project
 

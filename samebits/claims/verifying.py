@@ -93,5 +93,6 @@ def environment(clone: Path) -> dict[str, str]:
         **dvc.with_this_python(git.plain_environment()),
         "DATASET_MIRROR": copies.mirror(),
         "SEED_STORE": "off",  # a claim is proved by computing
-        "MLFLOW_TRACKING_URI": f"sqlite:///{clone / 'mlflow.db'}",
+        "MLFLOW_TRACKING_URI": "sqlite:///mlflow.db",
+        "DVC_ROOT": str(clone),  # from which relative paths are taken
     }

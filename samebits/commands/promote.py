@@ -4,9 +4,9 @@ from samebits.base import params, paths
 from samebits.base.command_line import Datasets
 from samebits.datasets import catalog
 from samebits.tracking.address import address, is_new
-from samebits.tracking.promoting import best, card, nothing
+from samebits.tracking.promoting import best, card, lost, nothing
 from samebits.tracking.registry import register
-from samebits.tracking.store import connect
+from samebits.tracking.store import MODEL, connect
 
 ALIAS = "champion"
 
@@ -22,6 +22,8 @@ def main(
     with connect() as store:
         for dataset, entry in entries.items():
             chosen, by = best(dataset, store.finished(dataset))
+            if not store.has_model(chosen.tags[MODEL]):
+                raise lost(dataset, chosen)
             name = f"samebits-{dataset}"
             version = register(store, name, chosen, card(entry, chosen, by), ALIAS)
             figure = f"{by.replace('_', ' ')} {chosen.metrics[by]:.4f}, the mean of {chosen.tags['seeds']} seeds"

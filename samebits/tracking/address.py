@@ -1,39 +1,67 @@
-"""Where MLflow's store is, and how long it is waited for."""
+"""Where MLflow's store is: addresses are taken apart and built here, nowhere else, and never pasted together."""
 
 import os
-import re
 from pathlib import Path
+from urllib.parse import unquote
+
+from sqlalchemy import URL, make_url
 
 from samebits.base import paths
 from samebits.base.address import shown as address_shown
 from samebits.base.errors import UserError
+from samebits.tracking.kinds import fault
 
 EXPERIMENT = "samebits"
-BUDGET = 10.0  # seconds that are lost at most on a store that hangs, by a stage in all and by hand each time
-SETTING_UP = 60.0  # seconds that a new database may take, for that is work and no waiting
-SLOWEST = 100_000  # bytes a second: what files that are sent or fetched make at least
+VARIABLE = "MLFLOW_TRACKING_URI"
 
 
 def address() -> str:
-    """Return MLFLOW_TRACKING_URI, or else the project's mlflow.db. It may hold a password: print it by `shown`."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{paths.root() / 'mlflow.db'}"
+    """Return MLFLOW_TRACKING_URI, or else the project's mlflow.db. It may hold a password: print it by `shown`.
+
+    A relative file is the project's, wherever DVC lets a stage work. Raises UserError for what is no such address.
+    """
+    said = os.environ.get(VARIABLE)
+    if not said:
+        return sqlite(Path("mlflow.db"))
+    if found := fault(said):
+        raise UserError(f"{VARIABLE} is {shown(said)}: {found}")
+    scheme, _, rest = said.partition(":")
+    uri = f"{scheme.lower()}:{rest}"
+    return _absolute(make_url(uri)) if uri.startswith("sqlite") else uri
+
+
+def sqlite(file: Path) -> str:
+    """Return the address of a SQLite file, whatever characters its path has."""
+    return _absolute(URL.create("sqlite", database=str(file)))
+
+
+def _absolute(url: URL) -> str:
+    """The address of a SQLite file, by its full path.
+
+    MLflow makes the folders of whatever follows `sqlite:///`, as it is written there. Where that is not the very path,
+    since a character of it had to be encoded, the address has the driver's name as well, which makes MLflow let it be.
+    """
+    url = url.set(database=str(paths.root().absolute() / (url.database or "")))
+    written = url.render_as_string(hide_password=False)
+    return written if unquote(written) == written else written.replace("sqlite:", "sqlite+pysqlite:", 1)
 
 
 def pin() -> None:
     """Keep to the store that `address` means now, wherever this process goes."""
-    uri = address()
-    file = file_of(uri)
-    os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{file.absolute()}" if file else uri
+    os.environ[VARIABLE] = address()
 
 
 def shown(uri: str) -> str:
-    """Return `uri` fit to be printed: a SQLite file's as it is, others without user, password and options."""
-    return uri if uri.startswith("sqlite://") else address_shown(uri)
+    """Return `uri` fit to be printed: a SQLite file by its path, others without user, password and options."""
+    file = None if fault(uri) else file_of(uri)
+    if file:
+        return f"sqlite:///{file}"
+    return address_shown(uri.strip()) if "://" in uri else uri.strip().rpartition("@")[2]
 
 
 def file_of(uri: str) -> Path | None:
     """The database file of a SQLite address."""
-    return Path(uri.removeprefix("sqlite:///").partition("?")[0]) if uri.startswith("sqlite:///") else None
+    return Path(make_url(uri).database or "") if uri.startswith("sqlite") else None
 
 
 def is_new(uri: str) -> bool:
@@ -45,21 +73,3 @@ def is_new(uri: str) -> bool:
 def is_server(uri: str) -> bool:
     """Tell a tracking server from a database that is spoken to directly."""
     return uri.startswith(("http:", "https:"))
-
-
-def first_answer(uri: str) -> float:
-    """Seconds until a store must have answered for the first time: a server that is dead is not asked twice."""
-    return request_seconds() if is_server(uri) else BUDGET
-
-
-def later_answer() -> float:
-    """Seconds until it must have answered any time later; no less than a single request is allowed to take."""
-    return max(BUDGET, request_seconds())
-
-
-def request_seconds() -> float:
-    """Seconds that one request may take; who has not answered by then gets no second one. Raises UserError."""
-    said = os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"]
-    if not re.fullmatch(r"0*[1-9]\d{0,5}", said):  # what MLflow takes, and less than two weeks
-        raise UserError(f"MLFLOW_HTTP_REQUEST_TIMEOUT is '{said[:200]}': it must be a whole number of seconds")
-    return 1.0 + int(said)

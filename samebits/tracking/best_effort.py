@@ -8,7 +8,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from samebits.tracking.address import BUDGET, address, shown
+from samebits.base.errors import UserError
+from samebits.tracking.waiting import BUDGET
 
 LONGEST = 60.0  # seconds of a publisher that works all the time
 LOOK = 0.1  # seconds from one look at it to the next
@@ -29,7 +30,7 @@ def publish(*datasets: str, hurry: bool = True) -> None:
             problem = _outcome(process, hurry)
             said.seek(0)
             problem = problem or _last_line(said.read().decode(errors="replace"), process.returncode)
-    except OSError as error:
+    except (OSError, UserError) as error:
         problem = str(error)
     if problem:
         reason = problem.removeprefix("error: ")
@@ -64,6 +65,8 @@ def _outcome(process: "subprocess.Popen[bytes]", hurry: bool) -> str:
 def _too_long(took: float, waited: float) -> str:
     """Say why a publisher that `took` so many seconds, and `waited` for so many of them, is to be ended."""
     if took > BUDGET and waited > took / 2:
+        from samebits.tracking.address import address, shown  # which takes its time, and is hardly ever needed
+
         return f"{BUDGET:.0f} s have passed, most of them in waiting for {shown(address())}"
     return f"it took more than {LONGEST:.0f} s" if took > LONGEST else ""
 

@@ -1,5 +1,6 @@
 """The one door to MLflow's store: with patience, not for ever, and with failures in a sentence without passwords."""
 
+import glob
 import logging
 import os
 import re
@@ -7,35 +8,32 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import mlflow
 import requests
+from alembic.script import ScriptDirectory
 from filelock import FileLock, Timeout
-from mlflow import MlflowClient
+from mlflow import MlflowClient, artifacts
 from mlflow.exceptions import MlflowException
-from sqlalchemy import create_engine, inspect
+from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from samebits.base import paths
+from samebits.base.address import secrets, without
 from samebits.base.errors import UserError, WriteError, reason
 from samebits.base.files import whole
 from samebits.base.patience import within
-from samebits.tracking.address import (
-    BUDGET,
-    SETTING_UP,
-    SLOWEST,
-    file_of,
-    first_answer,
-    is_new,
-    is_server,
-    later_answer,
-    shown,
-)
+from samebits.tracking.address import file_of, is_new, is_server, shown, sqlite
+from samebits.tracking.waiting import BUDGET, SETTING_UP, SLOWEST, first_answer, later_answer
 
 for _name in ("alembic", "mlflow", "urllib3"):  # what matters is raised, the rest is noise
     logging.getLogger(_name).setLevel(logging.ERROR)
 
 SECRETS = ("USERNAME", "PASSWORD", "TOKEN")
+EXPECTED = (MlflowException, SQLAlchemyError, requests.RequestException, ImportError, TimeoutError)
+T = TypeVar("T")
+LONGEST = 500  # characters of what a library says
 UPLOADS = ("log_artifacts", "log_model_artifacts")  # of the client: their last argument is a folder
 
 
@@ -50,18 +48,35 @@ def in_a_sentence(uri: str) -> Iterator[None]:
     """Turn what can go wrong with the store at `uri` into UnavailableError."""
     try:
         yield
-    except (MlflowException, SQLAlchemyError, requests.RequestException, ImportError, TimeoutError) as error:
-        raise UnavailableError(f"MLflow at {shown(uri)} {_reason(error, uri)}") from None
+    except EXPECTED as error:
+        raise unavailable(uri, error) from None
     except WriteError as error:
         raise UnavailableError(f"MLflow at {shown(uri)} cannot be written: {reason(error)}") from None
+
+
+@contextmanager
+def libraries(uri: str) -> Iterator[None]:
+    """Let nothing out of MLflow and what it stands on but what a caller may look into, and UnavailableError."""
+    try:
+        yield
+    except (*EXPECTED, UserError, WriteError):
+        raise
+    except Exception as error:  # whatever it is, its text may hold a password
+        raise unavailable(uri, error) from None
+
+
+def unavailable(uri: str, error: Exception) -> UnavailableError:
+    """Return what to say of a store that failed with `error`."""
+    return UnavailableError(f"MLflow at {shown(uri)} {_reason(error, uri)}")
 
 
 class Client:
     """MlflowClient, each of whose calls ends in time: one that hangs is left behind, with TimeoutError."""
 
     def __init__(self, uri: str) -> None:
-        self._seconds = first_answer(uri)
-        self._client = within(self._seconds, lambda: MlflowClient(tracking_uri=uri, registry_uri=uri))
+        self.uri = uri
+        self._seconds = first_answer(is_server(uri))
+        self._client = self._ask(self._seconds, lambda: MlflowClient(tracking_uri=uri, registry_uri=uri))
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         """Return a method of MlflowClient that keeps to its time."""
@@ -69,11 +84,24 @@ class Client:
         def call(*arguments: Any, **options: Any) -> Any:
             sent = size(Path(arguments[-1])) if name in UPLOADS else 0
             method = getattr(self._client, name)
-            answer = within(self._seconds + sent / SLOWEST, lambda: method(*arguments, **options))
+            answer = self._ask(self._seconds + sent / SLOWEST, lambda: method(*arguments, **options))
             self._seconds = later_answer()
             return answer
 
         return call
+
+    def download(self, source: str, folder: Path) -> Path:
+        """Bring an artifact into `folder`, in as many seconds as it has bytes for: it may come slowly, but it must."""
+
+        def download() -> str:
+            known = {"tracking_uri": self.uri, "registry_uri": self.uri}
+            return artifacts.download_artifacts(source, dst_path=str(folder), **known)
+
+        return Path(self._ask(lambda: BUDGET + size(folder) / SLOWEST, download))
+
+    def _ask(self, seconds: float | Callable[[], float], question: Callable[[], T]) -> T:
+        with libraries(self.uri):
+            return within(seconds, question)
 
 
 def reach(uri: str) -> Client:
@@ -82,7 +110,8 @@ def reach(uri: str) -> Client:
     What it raises, here and later, `in_a_sentence` makes UnavailableError.
     """
     if not is_server(uri):
-        _require_database(uri)
+        with libraries(uri):
+            _require_database(uri)
     return Client(uri)
 
 
@@ -94,22 +123,35 @@ def _require_database(uri: str) -> None:
         return
     engine = create_engine(uri)  # loads the driver, which is not what is timed
 
-    def is_empty() -> bool:
+    def versions() -> list[str]:
         with engine.connect() as connection:
-            return not inspect(connection).has_table("alembic_version")
+            there = inspect(connection).has_table("alembic_version")
+            return list(connection.scalars(text("SELECT version_num FROM alembic_version"))) if there else []
 
-    if within(BUDGET, is_empty):
+    found = within(BUDGET, versions)
+    if not found:
         with alone(paths.root() / "mlflow.db", SETTING_UP):  # two first uses of a database collide
             within(SETTING_UP, lambda: MlflowClient(tracking_uri=uri, registry_uri=uri).search_experiments())
+    elif found != _head():
+        raise UnavailableError(
+            f"MLflow at {shown(uri)} is a database of another version of MLflow than {mlflow.__version__}, which is "
+            "here: an older one `mlflow db upgrade` makes new, once you have a copy of it"
+        )
+
+
+def _head() -> list[str]:
+    """The version of a database as this MLflow makes it: from others it would go on by itself, or break off halfway."""
+    scripts = Path(mlflow.__file__).parent / "store/db_migrations"
+    return list(ScriptDirectory(str(scripts)).get_heads())
 
 
 def _set_up(file: Path) -> None:
     """Make a SQLite database that is there whole or not at all: one that was cut off is of no use to MLflow."""
     print(f"setting up {file.name}", flush=True)
-    for left in file.parent.glob(f".{file.name}.*.part*"):  # by who was killed, for we are alone
+    for left in file.parent.glob(f".{glob.escape(file.name)}.*.part*"):  # by who was killed, for we are alone
         left.unlink()
     with whole(file) as scratch:
-        uri = f"sqlite:///{scratch}"
+        uri = sqlite(scratch)
         within(SETTING_UP, lambda: MlflowClient(tracking_uri=uri, registry_uri=uri).search_experiments())
 
 
@@ -126,7 +168,7 @@ def alone(file: Path, quiet: float = BUDGET) -> Iterator[None]:
     except TimeoutError:
         raise
     except OSError as error:
-        raise UnavailableError(f"MLflow at sqlite:///{file} cannot be written: {reason(error)}") from None
+        raise UnavailableError(f"MLflow at {shown(sqlite(file))} cannot be written: {reason(error)}") from None
     try:
         yield
     finally:
@@ -149,7 +191,7 @@ def _acquire(lock: FileLock, file: Path, quiet: float) -> None:
 def _last_written(file: Path) -> float:
     """When SQLite last wrote to a file or what lies beside it by that name, in seconds since 1970."""
     times = [0.0]
-    for each in file.parent.glob(f"*{file.name}*"):
+    for each in file.parent.glob(f"*{glob.escape(file.name)}*"):
         with suppress(OSError):  # SQLite's journals come and go
             if each.suffix != ".lock":  # to which whoever waits writes, too
                 times.append(each.stat().st_mtime)
@@ -167,12 +209,12 @@ def size(folder: Path) -> int:
 
 def _reason(error: Exception, uri: str) -> str:
     """The rest of a sentence that begins with the store's address."""
-    text = str(error)
-    status = re.search(r"too many (\d{3}) error|error code (\d{3})|\b([45]\d\d) \w+ Error", text)
+    said = str(error)
+    status = re.search(r"too many (\d{3}) error|error code (\d{3})|\b([45]\d\d) \w+ Error", said)
     code = next(filter(None, status.groups())) if status else ""
     if isinstance(error, Timeout):
         return f"is in use: another publisher holds {error.lock_file} and writes nothing"
-    if isinstance(error, TimeoutError) or "timed out" in text:
+    if isinstance(error, TimeoutError) or "timed out" in said:
         timeout = "; MLFLOW_HTTP_REQUEST_TIMEOUT sets how many seconds each request may take" if is_server(uri) else ""
         return f"does not answer{timeout}"
     if code in ("401", "403"):
@@ -182,12 +224,17 @@ def _reason(error: Exception, uri: str) -> str:
         return f"answers with error {code}"
     if isinstance(error.__context__, requests.ConnectionError):
         return "cannot be reached"
-    return f"cannot be used: {_without_secrets(text.splitlines()[0], uri) if text else type(error).__name__}"
+    return f"cannot be used: {_first_sentence(_without_secrets(said, uri)) or type(error).__name__}"
 
 
-def _without_secrets(text: str, uri: str) -> str:
-    user = uri.partition("://")[2].rpartition("@")[0]
-    secrets = [uri, user, user.partition(":")[2], *(os.environ.get(f"MLFLOW_TRACKING_{name}") for name in SECRETS)]
-    for secret in filter(None, secrets):
-        text = text.replace(secret, "***")
-    return text
+def _first_sentence(said: str) -> str:
+    """The first line of what a library says and, where it ends in a colon, what it announces."""
+    first, *more = [line.strip() for line in said.splitlines() if line.strip()] or [""]
+    while more and first.endswith(":"):
+        first = f"{first} {more.pop(0)}"
+    return first if len(first) <= LONGEST else f"{first[:LONGEST]}..."
+
+
+def _without_secrets(said: str, uri: str) -> str:
+    environment = (os.environ.get(f"MLFLOW_TRACKING_{name}", "") for name in SECRETS)
+    return without([*secrets(uri), *secrets(os.environ.get("MLFLOW_TRACKING_URI", "")), *environment], said)

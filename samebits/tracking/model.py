@@ -1,5 +1,6 @@
 """A trained model as MLflow keeps it: the weights, the code that reads them, and what that imports."""
 
+import shutil
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +15,7 @@ from samebits.tracking.record import Model
 # What a published model consists of, beside its weights.
 SCRIPT = Path(__file__).with_name("pyfunc_model.py")
 CLASSIFIER = "samebits.inference.classifier"
+WEIGHTS = "artifacts/model.safetensors"  # in a published model
 REQUIRED = ("mlflow", "numpy", "pandas", "safetensors", "torch")
 
 
@@ -23,10 +25,12 @@ def save(model: Model, folder: Path, run_id: str, logged: Any) -> None:
     columns = [("string", "class"), ("double", "probability"), *(("double", f"p({name})") for name in model.classes)]
     with tempfile.TemporaryDirectory() as code:
         source.copy(CLASSIFIER, Path(code))
+        weights = Path(code) / Path(WEIGHTS).name
+        shutil.copyfile(model.file, weights)  # DVC may have made it a link into its cache, which MLflow refuses
         pyfunc.save_model(
             folder,
             python_model=str(SCRIPT),
-            artifacts={"weights": str(model.file)},
+            artifacts={"weights": weights.as_uri()},
             code_paths=[f"{code}/samebits"],
             signature=models.ModelSignature(Schema([images]), Schema([ColSpec(*column) for column in columns])),
             input_example=model.example,

@@ -40,6 +40,14 @@ def nothing(dataset: str) -> UserError:
     return UserError(f"{dataset} has no published run with a model: {publish}")
 
 
+def lost(dataset: str, chosen: Published) -> UserError:
+    """Return what to say where the artifacts of the best run are gone."""
+    return UserError(
+        f"the best run of {dataset}, {chosen.tags['run']} ({chosen.run_id}), has lost its model: `samebits publish "
+        f"{dataset}` puts it back if it is what is finished here; else delete that run in MLflow"
+    )
+
+
 def card(entry: Entry, chosen: Published, by: str) -> str:
     """Return the model card in Markdown: what it is, how good, on what, with which limits, and how to check it."""
     tags, splits = chosen.tags, [name for name in ("validation", "test") if f"{name}_accuracy" in chosen.metrics]

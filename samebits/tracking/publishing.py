@@ -34,7 +34,7 @@ from samebits.report import charts
 from samebits.report.style import COLORS
 from samebits.tracking import address
 from samebits.tracking.record import Model, Record
-from samebits.tracking.store import connect
+from samebits.tracking.store import Store, connect
 
 ARTIFACTS = {  # in MLflow: here
     "model/model.safetensors": paths.model,
@@ -44,7 +44,8 @@ ARTIFACTS = {  # in MLflow: here
     "confusion.csv": paths.confusion,
     "predictions.csv": paths.predictions,
 }
-
+CHARTS = ("learning_curves", "confusion_matrix")
+FILES = (*ARTIFACTS, *(f"plots/{name}.svg" for name in CHARTS))  # that a published run has
 
 Word = Annotated[str, Field(max_length=200)]
 
@@ -79,13 +80,21 @@ def publish(*datasets: str, tags: Mapping[str, str] | None = None) -> int:
         return 0
     with connect() as store:
         for entry in records:
-            fresh = not store.has(entry.key)
-            if fresh:
-                with tempfile.TemporaryDirectory() as folder:
-                    gather(entry.dataset, entry.run, Path(folder))
-                    fresh = store.add(entry, Path(folder))
-            print(f"{entry.name}: {'published' if fresh else 'already there'}", flush=True)
+            print(f"{entry.name}: {_put(entry, store)}", flush=True)
     return len(records)
+
+
+def _put(entry: Record, store: Store) -> str:
+    """Have a run in the store, with all its artifacts, and say what that took."""
+    there = store.find(entry.key)
+    if there and not store.lacks(there, FILES):
+        return "already there"
+    with tempfile.TemporaryDirectory() as folder:
+        gather(entry.dataset, entry.run, Path(folder))
+        if there:
+            store.fill(there, entry, Path(folder))
+            return "its artifacts were gone: published anew"
+        return "published" if store.add(entry, Path(folder)) else "already there"
 
 
 def record(dataset: str, run: str, params: Params) -> Record:
@@ -226,9 +235,9 @@ def gather(dataset: str, run: str, folder: Path) -> None:
         (folder / name).parent.mkdir(exist_ok=True)
         shutil.copyfile(path(dataset, run), folder / name)
     confusion = pd.read_csv(folder / "confusion.csv", dtype={"actual": str, "predicted": str}, keep_default_na=False)
-    figures = {
-        "learning_curves": charts.learning_curves(pd.read_csv(folder / "history.csv")),
-        "confusion_matrix": charts.confusion_matrix(confusion, confusion["actual"].unique().tolist()),
-    }
-    for name, figure in figures.items():
+    figures = (
+        charts.learning_curves(pd.read_csv(folder / "history.csv")),
+        charts.confusion_matrix(confusion, confusion["actual"].unique().tolist()),
+    )
+    for name, figure in zip(CHARTS, figures, strict=True):
         write_text(folder / "plots" / f"{name}.svg", charts.to_svg(figure))

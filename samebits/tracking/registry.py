@@ -3,19 +3,18 @@
 import re
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from mlflow import artifacts
 from mlflow.exceptions import MlflowException
 
 from samebits.base.errors import UserError
 from samebits.base.files import sha256
-from samebits.base.patience import within
-from samebits.tracking.address import BUDGET, SLOWEST, address, is_new, shown
-from samebits.tracking.connection import Client, in_a_sentence, reach, size
+from samebits.tracking.address import address, is_new, shown
+from samebits.tracking.connection import Client, in_a_sentence, reach
+from samebits.tracking.experiment import settle_if_there
+from samebits.tracking.model import WEIGHTS
 from samebits.tracking.record import Published
 from samebits.tracking.store import KEY, MODEL, Store
-
-WEIGHTS = "model.safetensors"
 
 
 def fetch(uri: str, folder: Path) -> Path:
@@ -42,22 +41,25 @@ def fetch(uri: str, folder: Path) -> Path:
             if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 raise
             raise unknown from None
-        path = _download(f"models:/{found.name}/{found.version}/artifacts/{WEIGHTS}", store, folder)
+        settle_if_there(client)
+        path = _download(client, found, folder)
     if sha256(path) != found.tags.get("model_sha256"):
         raise UserError(f"{uri} at {shown(store)} is not the file that was registered: its SHA-256 is another")
     return path
 
 
-def _download(source: str, store: str, folder: Path) -> Path:
-    """Bring a file into `folder`, in as many seconds as it has bytes for; it may come slowly, but come it must."""
-
-    def seconds() -> float:
-        return BUDGET + size(folder) / SLOWEST
-
-    def download() -> str:
-        return artifacts.download_artifacts(source, dst_path=str(folder), tracking_uri=store, registry_uri=store)
-
-    return Path(within(seconds, download))
+def _download(client: Client, found: Any, folder: Path) -> Path:
+    """Bring the weights of a model version into `folder`. Raises UserError if they are not where it says."""
+    try:
+        return client.download(f"models:/{found.name}/{found.version}/{WEIGHTS}", folder)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        dataset = found.name.removeprefix("samebits-")
+        raise UserError(
+            f"MLflow at {shown(client.uri)} has models:/{found.name}/{found.version}, but its file is not there any "
+            f"more: `samebits publish {dataset}` puts it back if that is what is finished here"
+        ) from None
 
 
 def register(store: Store, name: str, chosen: Published, card: str, alias: str) -> str:

@@ -12,7 +12,7 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,11 @@ from typing import Any
 from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelOutput, Metric, Param
 from mlflow.exceptions import MlflowException
 
-from samebits.base import paths
 from samebits.tracking import model as models
-from samebits.tracking.address import EXPERIMENT, address, file_of, is_server
-from samebits.tracking.connection import Client, alone, in_a_sentence, reach
-from samebits.tracking.record import Curves, Published, Record
+from samebits.tracking.address import EXPERIMENT, address, file_of
+from samebits.tracking.connection import alone, in_a_sentence, reach
+from samebits.tracking.experiment import experiment
+from samebits.tracking.record import Curves, Model, Published, Record
 
 KEY = "samebits.key"
 PUBLISHER = "samebits.publisher"  # host:process:seconds since 1970 of who writes a run
@@ -58,7 +58,7 @@ class Store:
     def __init__(self, uri: str) -> None:
         self.client = reach(uri)
         self.alone = file_of(uri) is not None
-        self.experiment = _experiment(self.client, uri)
+        self.experiment = experiment(self.client)
 
     def has(self, key: str) -> bool:
         """Tell whether a finished run holds `key`. A run that was cut off does not count."""
@@ -74,6 +74,26 @@ class Store:
         for _, later in finished[1:]:
             self._delete(later)
         return str(finished[0][1]) if finished else None
+
+    def lacks(self, run_id: str, files: Iterable[str]) -> bool:
+        """Tell whether any of a finished run's `files`, or its model, is not among the artifacts any more."""
+        wanted = set(files)
+        listed = {file.path for folder in _folders(wanted) for file in self.client.list_artifacts(run_id, folder)}
+        model = self.client.get_run(run_id).data.tags.get(MODEL)
+        return not wanted <= listed or bool(model and not self.has_model(model))
+
+    def has_model(self, model: str) -> bool:
+        """Tell whether the weights of a LoggedModel are among the artifacts."""
+        weights = Path(models.WEIGHTS)
+        listed = self.client.list_logged_model_artifacts(model, str(weights.parent))
+        return str(weights) in {file.path for file in listed}
+
+    def fill(self, run_id: str, record: Record, artifacts: Path) -> None:
+        """Write the artifacts of a finished run again."""
+        self.client.log_artifacts(run_id, str(artifacts))
+        model = self.client.get_run(run_id).data.tags.get(MODEL)
+        if record.model and model:
+            self._save_model(record.model, run_id, self.client.get_logged_model(model))
 
     def add(self, record: Record, artifacts: Path) -> bool:
         """Write `record` and the files under `artifacts` as a run, in place of any unfinished one with its key.
@@ -121,13 +141,16 @@ class Store:
         params = {name: str(value) for name, value in record.params.items()}
         name = f"{record.dataset}-{record.run}"
         logged = self.client.create_logged_model(self.experiment, name, run_id, {KEY: record.key}, params, "classifier")
-        with tempfile.TemporaryDirectory() as folder:
-            models.save(record.model, Path(folder) / "model", run_id, logged)
-            self.client.log_model_artifacts(logged.model_id, f"{folder}/model")
+        self._save_model(record.model, run_id, logged)
         self.client.finalize_logged_model(logged.model_id, "READY")
         self.client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, 0)])
         self.client.set_tag(run_id, MODEL, logged.model_id)
         return str(logged.model_id)
+
+    def _save_model(self, model: Model, run_id: str, logged: Any) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            models.save(model, Path(folder) / "model", run_id, logged)
+            self.client.log_model_artifacts(logged.model_id, f"{folder}/model")
 
     def finished(self, dataset: str) -> list[Published]:
         """Return the whole runs of `dataset` that have a model to load."""
@@ -155,24 +178,9 @@ class Store:
         self.client.delete_run(run_id)
 
 
-def _experiment(client: Client, uri: str) -> str:
-    """The id of EXPERIMENT, made at first use and brought back if it was deleted."""
-    found = client.get_experiment_by_name(EXPERIMENT)
-    if found is None:
-        # A server knows where its artifacts belong; without one they would land in the current folder.
-        file = file_of(uri)
-        location = (
-            None if is_server(uri) else ((file.parent if file else paths.root()) / "mlartifacts").resolve().as_uri()
-        )
-        try:
-            return str(client.create_experiment(EXPERIMENT, artifact_location=location))
-        except MlflowException:
-            found = client.get_experiment_by_name(EXPERIMENT)  # another publisher has made it meanwhile
-            if found is None:
-                raise
-    if found.lifecycle_stage == "deleted":
-        client.restore_experiment(found.experiment_id)
-    return str(found.experiment_id)
+def _folders(files: Iterable[str]) -> list[str | None]:
+    """The folders of `files` as MLflow names them, the uppermost None."""
+    return [None if folder == "." else folder for folder in sorted({str(Path(file).parent) for file in files})]
 
 
 def _input(record: Record) -> DatasetInput:

@@ -16,7 +16,7 @@ from mlflow import MlflowClient
 
 from samebits.commands import ui
 from samebits.tracking import store as store_room
-from samebits.tracking.address import address, shown
+from samebits.tracking.address import address
 from samebits.tracking.connection import UnavailableError
 from samebits.tracking.record import Record
 from samebits.tracking.store import connect
@@ -186,7 +186,7 @@ def test_a_run_that_was_cut_off_is_replaced(tmp_path, artifacts, monkeypatch):
     empty_store(tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr(MlflowClient, "log_artifacts", lambda *_: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
+        with pytest.raises(UnavailableError, match=r"cannot be used: division by zero$"):
             add(a_record(), artifacts)
     assert [run.info.status for run in runs(address())] == ["RUNNING"]
     with connect() as store:
@@ -230,7 +230,7 @@ def test_a_run_that_was_cut_off_goes_with_its_children(tmp_path, artifacts, monk
     with monkeypatch.context() as patch:
         real, ended = MlflowClient.set_terminated, iter(SEEDS)
         patch.setattr(MlflowClient, "set_terminated", lambda *a, **k: (next(ended), real(*a, **k)))
-        with pytest.raises(StopIteration):  # when its children have ended, and it has not
+        with pytest.raises(UnavailableError, match="StopIteration"):  # when its children have ended, and it has not
             add(a_record(seeds=SEEDS), artifacts)
     assert len(runs(address())) == 3
     add(a_record(seeds=SEEDS), artifacts)
@@ -435,12 +435,8 @@ def test_nothing_there(monkeypatch):
         open_once()
 
 
-@pytest.mark.parametrize(
-    "uri",
-    ["htp://ann:s3cret@host/x", "./mlruns", "mssql://ann:s3cret@127.0.0.1/x"],
-)
-def test_no_store_at_all(uri, monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+def test_a_database_without_its_driver(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "mssql://ann:s3cret@127.0.0.1/x")
     with pytest.raises(UnavailableError, match=r"cannot be used: ") as caught:
         open_once()
     assert "s3cret" not in str(caught.value)
@@ -457,20 +453,6 @@ def test_a_store_beside_which_nothing_can_be_written(tmp_path, monkeypatch):
         monkeypatch.setenv("DVC_ROOT", str(folder))
         with pytest.raises(UnavailableError, match=r"mlflow.db cannot be written: the file system is read-only$"):
             open_once()
-
-
-@pytest.mark.parametrize(
-    ("uri", "printed"),
-    [
-        ("http://ann:s3cret@host:5000/base", "http://host:5000/base"),
-        ("https://ann:p@s/s3cret@host", "https://host"),
-        ("postgresql://ann:s3cret@host/db?sslpassword=s3cret", "postgresql://host/db"),
-        ("sqlite:////home/a@b/mlflow.db", "sqlite:////home/a@b/mlflow.db"),
-        ("http://host:5000", "http://host:5000"),
-    ],
-)
-def test_an_address_is_shown_without_its_secrets(uri, printed):
-    assert shown(uri) == printed
 
 
 def test_mlflow_starts_quiet_and_alone():

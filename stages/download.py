@@ -1,6 +1,5 @@
 """Stage download: bring the files of one dataset, verified, into data/raw/DATASET."""
 
-import os
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +16,7 @@ from samebits.datasets.transfer import FailedError
 
 def main(dataset: Annotated[str, typer.Argument(help="a name in data/catalog.yaml")]) -> None:
     """Download and verify one dataset, unless it is there. DATASET_MIRROR names a folder or URL to try first."""
-    datasets, mirror = catalog.load(paths.CATALOG), os.environ.get("DATASET_MIRROR")
+    datasets, mirror = catalog.load(paths.CATALOG), sources.mirror()
     entry = datasets.entry(dataset)
     if isinstance(entry, Idx):
         _fetch(dataset, entry, mirror, datasets)

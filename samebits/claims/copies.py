@@ -22,6 +22,7 @@ from samebits.base.alone import alone
 from samebits.base.errors import UserError
 from samebits.base.yaml import read_yaml
 from samebits.claims import pipeline
+from samebits.datasets import sources
 
 CODE = ("stages", "samebits")
 PROJECT = (paths.PIPELINE, ".dvcignore", paths.REQUIREMENTS, paths.CATALOG, paths.PARAMS)
@@ -153,8 +154,8 @@ def at_home() -> dict[str, str]:
 
 def mirror() -> str:
     """Return DATASET_MIRROR as a copy needs it: where there is none, the data that are here will do."""
-    mirror = os.environ.get("DATASET_MIRROR") or (str(paths.RAW) if paths.RAW.is_dir() else "")
-    return mirror if "://" in mirror or not mirror else str(Path(mirror).absolute())
+    found = sources.mirror() or (str(paths.RAW) if paths.RAW.is_dir() else "")
+    return found if "://" in found or not found else str(Path(found).absolute())
 
 
 def share_downloads(copy: Path) -> None:

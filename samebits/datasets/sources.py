@@ -17,6 +17,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from samebits.base.address import shown
 from samebits.base.alone import alone
 from samebits.base.errors import UserError
 from samebits.datasets import bundled
@@ -88,12 +89,18 @@ def sources_of(dataset: str, entry: Idx, mirror: str | None, downloads: Path) ->
     return sources
 
 
+def mirror() -> str:
+    """Return DATASET_MIRROR, if it is set; a relative folder is the project's: DVC may let a stage work in a copy."""
+    said = os.environ.get("DATASET_MIRROR") or ""
+    return said if "://" in said or not said else str(Path(os.environ.get("DVC_ROOT") or "") / said)
+
+
 def _mirror(mirror: str, dataset: str, downloads: Path) -> Source:
     scheme = urlsplit(mirror).scheme if "://" in mirror else ""
     if scheme in ("http", "https"):
-        return Web(f"DATASET_MIRROR {mirror}", f"{mirror.rstrip('/')}/{dataset}", downloads)
+        return Web(f"DATASET_MIRROR {shown(mirror)}", f"{mirror.rstrip('/')}/{dataset}", downloads)
     if scheme not in ("", "file"):
-        raise UserError(f"DATASET_MIRROR is '{mirror}': it must be a folder or a URL with http, https or file")
+        raise UserError(f"DATASET_MIRROR is '{shown(mirror)}': it must be a folder or a URL with http, https or file")
     folder = Path(url2pathname(urlsplit(mirror).path) if scheme else mirror)
     return Folder("DATASET_MIRROR", _inside(folder, dataset))
 

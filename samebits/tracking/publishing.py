@@ -31,8 +31,8 @@ from samebits.outcome.finished import Data
 from samebits.outcome.freshness import require_fresh
 from samebits.outcome.reader import StaleError, read_data, read_run
 from samebits.report import charts
-from samebits.report.style import COLORS
 from samebits.tracking import address
+from samebits.tracking.colors import color
 from samebits.tracking.record import Model, Record
 from samebits.tracking.store import Store, connect
 
@@ -116,7 +116,7 @@ def record(dataset: str, run: str, params: Params) -> Record:
         metrics=_metrics(found.history, results),
         seeds=_seeds(found.history, results),
         model=loadable(data, run),
-        tags={**_log_tags(log), **names, **hashes, **_git_tags(), **_lock_tags(), **_shown(run, training)},
+        tags={**_log_tags(log), **names, **hashes, **_git_tags(), **_lock_tags(), **_shown(dataset, run, training)},
         digest=summary["digest"],
         source=str(paths.processed(dataset)),
         seconds=log.seconds if log else 0.0,
@@ -146,9 +146,10 @@ def _git_tags() -> dict[str, str]:
     }
 
 
-def _shown(run: str, training: Training) -> dict[str, str]:
-    """What the UI goes by: only a parent has `seeds`; a run's colour is the report's, or else two may get the same."""
-    return {"seeds": str(len(training.seeds)), "mlflow.runColor": COLORS[run]}
+def _shown(dataset: str, run: str, training: Training) -> dict[str, str]:
+    """What the UI goes by: only a parent has `seeds`."""
+    place = list(catalog.load(paths.CATALOG).root).index(dataset)
+    return {"seeds": str(len(training.seeds)), "mlflow.runColor": color(run, place)}
 
 
 def _metrics(history: pd.DataFrame, results: Any) -> dict[str, dict[int, float]]:

@@ -20,6 +20,7 @@ APART = {
     "samebits.base.last_good": "putting old outputs back where a stage fails",
     "samebits.base.alone": "who may run",
     "samebits.base.runner": "who waits for it",
+    "samebits.base.address": "how an address is told",
     "samebits.base.errors": "the class of those errors",
     "samebits.tracking": "what MLflow is told",
     "samebits.tracking.best_effort": "publishing to MLflow, after the outputs are written",

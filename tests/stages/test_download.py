@@ -473,6 +473,30 @@ def test_digits_need_no_network(place, monkeypatch):
     assert np.frombuffer(header, ">i4").tolist() == [0x803, 1437, 8, 8]
 
 
+def test_a_relative_mirror_is_the_project_s(place, tmp_path, monkeypatch, capfd):
+    """As an experiment of DVC's has it, which works in a copy of the project."""
+    place()
+    for name, data in TOY.items():
+        (tmp_path / "mine/toy").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "mine/toy" / name).write_bytes(data)
+    (tmp_path / "copy/data").mkdir(parents=True)
+    (tmp_path / "copy/data/catalog.yaml").write_bytes(Path("data/catalog.yaml").read_bytes())
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.setenv("DATASET_MIRROR", "mine")
+    monkeypatch.chdir("copy")
+    download.main("toy")
+    assert capfd.readouterr().out.count(f"from DATASET_MIRROR ({tmp_path}/mine/toy)") == 4
+
+
+@pytest.mark.parametrize("scheme", ["http", "ftp"])
+def test_a_password_in_the_mirror_s_address_is_not_printed(place, monkeypatch, capfd, scheme):
+    place()
+    monkeypatch.setenv("DATASET_MIRROR", f"{scheme}://ann:s3cret@127.0.0.1:9/x?token=s3cret")
+    with pytest.raises(UserError, match=rf"{scheme}://127.0.0.1:9/x") as caught:
+        download.main("toy")
+    assert "s3cret" not in f"{caught.value}{capfd.readouterr()}"
+
+
 @pytest.mark.skipif("DATASET_MIRROR" not in os.environ, reason="needs the true files: set DATASET_MIRROR")
 @pytest.mark.parametrize("dataset", ["mnist", "fashion_mnist"])
 def test_the_true_files_are_those_of_the_catalog(tmp_path, monkeypatch, capfd, dataset):

@@ -15,8 +15,10 @@ from samebits.base.files import read_json, sha256, write_json, write_text
 from samebits.base.params import RUNS, load
 from samebits.commands import publish
 from samebits.outcome.reader import StaleError
+from samebits.report.style import COLORS
 from samebits.tracking import best_effort, publishing
-from tests.conftest import ROOT, run
+from samebits.tracking.colors import color
+from tests.conftest import ROOT, fullmatch, run
 from tests.made.finished import empty_store, enter, finish, project, runs
 
 SCRATCH, CONCISE, MLP = (f"digits {name}: published\n" for name in ("scratch", "concise", "mlp"))
@@ -393,3 +395,26 @@ def test_by_hand_a_dead_server_is_exit_code_3(folder):
     done = run(sys.executable, "-m", "samebits", "publish", cwd=folder, check=False, MLFLOW_TRACKING_URI=address)
     assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr == f"error: MLflow at {address.replace('ann:s3cret@', '')} cannot be reached\n"
+
+
+def test_each_dataset_and_run_has_its_own_colour(tmp_path, store):
+    """MLflow's charts know runs apart by nothing else."""
+    project(tmp_path, "digits", "mnist")
+    publishing.publish()
+    assert len({entry.data.tags["mlflow.runColor"] for entry in parents(store)}) == 6
+    many = [color(run, place) for place in range(12) for run in RUNS]
+    assert len(set(many)) == len(many)
+    assert [color(run, 0) for run in RUNS] == list(COLORS.values())
+    assert all(fullmatch("#[0-9a-f]{6}", each) for each in many)
+
+
+def test_a_copy_of_the_project_publishes_into_the_project(folder, tmp_path_factory, monkeypatch, capsys):
+    """As DVC has it with --temp and --queue, which delete the copy: with the address that docs/predict.md tells."""
+    home = tmp_path_factory.mktemp("home")
+    empty_store(home)
+    monkeypatch.setenv("DVC_ROOT", str(home))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
+    best_effort.publish(hurry=False)
+    assert len(parents(f"sqlite:///{home}/mlflow.db")) == 3
+    assert (home / "mlartifacts").is_dir()
+    assert not list(folder.glob("ml*"))

@@ -1,10 +1,14 @@
 """Addresses that may hold a password: how they are printed, and what must not be printed of them."""
 
+import base64
+import os
 import re
 from collections.abc import Iterable
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, unquote_plus
 
 HIDDEN = "***"
+ADDRESSES = ("MLFLOW_TRACKING_URI", "SEED_STORE", "DATASET_MIRROR")  # variables that may hold a password, or
+USER, PASSWORD, TOKEN = (f"MLFLOW_TRACKING_{name}" for name in ("USERNAME", "PASSWORD", "TOKEN"))  # that are one
 NAMED = re.compile(r"pass|pwd|secret|token|key|credential|auth", re.IGNORECASE)  # options that are secrets by name
 SHORTEST = 4  # characters of another option's value that may be one: `30` or `on` is none
 
@@ -36,13 +40,26 @@ def secrets(address: str) -> set[str]:
     return found - {""}
 
 
+def known() -> set[str]:
+    """Return what must not be printed of this process's environment."""
+    found = {os.environ.get(name, "") for name in (USER, PASSWORD, TOKEN)}
+    found |= {f"{os.environ.get(USER, '')}:{os.environ[PASSWORD]}"} if os.environ.get(PASSWORD) else set()
+    return found.union(*(secrets(os.environ.get(name, "")) for name in ADDRESSES)) - {""}
+
+
+def discreet(text: str, *addresses: str) -> str:
+    """Return `text` without the secrets of this process's environment and of `addresses`."""
+    return without(known().union(*map(secrets, addresses)), text)
+
+
 def without(secrets: Iterable[str], text: str) -> str:
     """Return `text` without the secrets, however a library has written them: decoded, encoded or as Python does."""
     forms: set[str] = set()
-    for secret in filter(None, secrets):
-        plain = {secret, unquote(secret), unquote_plus(secret)}
+    for secret in secrets:
+        plain = {secret, secret.strip(), unquote(secret), unquote_plus(secret)}
         coded = {code(each) for each in plain for code in (quote, quote_plus, lambda text: quote(text, safe=""))}
+        coded |= {base64.b64encode(each.encode(errors="surrogateescape")).decode() for each in plain}
         forms |= plain | coded | {repr(each)[1:-1] for each in plain}
-    for form in sorted(forms, key=len, reverse=True):  # the longest first, for one may be part of another
+    for form in sorted(forms - {""}, key=len, reverse=True):  # the longest first, for one may be part of another
         text = text.replace(form, HIDDEN)
     return text

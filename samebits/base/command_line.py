@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from samebits.base import interruption, last_good, paths
+from samebits.base.address import discreet
 from samebits.base.errors import REASONS, UserError, WriteError, reason
 
 # What several commands take
@@ -62,5 +63,5 @@ def guarded(main: Callable[..., None]) -> Callable[..., None]:
 
 def _fail(sentence: str, code: int) -> None:
     stage = os.environ.get("DVC_STAGE")
-    print(f"error: {f'{stage}: ' if stage else ''}{sentence}", file=sys.stderr)
+    print(f"error: {f'{stage}: ' if stage else ''}{discreet(sentence)}", file=sys.stderr)
     raise typer.Exit(code)

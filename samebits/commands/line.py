@@ -7,7 +7,9 @@ from its source.
 import ast
 import functools
 import importlib
+import sys
 import tomllib
+import traceback
 from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -16,6 +18,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from samebits.base.address import discreet
 from samebits.base.command_line import guarded, require_project
 from samebits.base.patience import leave
 from samebits.base.source import ROOT
@@ -112,3 +115,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
     except SystemExit as end:
         leave(end.code)
         raise
+    except Exception:  # a mistake of ours, or a library's: all is told but what nobody may read
+        print(discreet(traceback.format_exc()), end="", file=sys.stderr)
+        leave(1)
+        raise SystemExit(1) from None

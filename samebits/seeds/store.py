@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import methodcaller
 from typing import Any, TypeVar
 
-from samebits.base.address import shown
+from samebits.base.address import discreet, shown
 from samebits.base.errors import reason
 from samebits.base.patience import within
 from samebits.learning.course import Standing
@@ -86,4 +86,4 @@ def said(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return f"it does not answer within {PATIENCE:.0f} s"
     text = reason(error) if isinstance(error, OSError) else str(error) or type(error).__name__
-    return re.sub(r"//[^/\s@]*@", "//", " ".join(text.split()))[:200]
+    return re.sub(r"//[^/\s@]*@", "//", " ".join(discreet(text).split()))[:200]

@@ -2,7 +2,6 @@
 
 import glob
 import logging
-import os
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -20,17 +19,16 @@ from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from samebits.base import paths
-from samebits.base.address import secrets, without
+from samebits.base.address import discreet
 from samebits.base.errors import UserError, WriteError, reason
 from samebits.base.files import whole
 from samebits.base.patience import within
 from samebits.tracking.address import file_of, is_new, is_server, shown, sqlite
 from samebits.tracking.waiting import BUDGET, SETTING_UP, SLOWEST, first_answer, later_answer
 
-for _name in ("alembic", "mlflow", "urllib3"):  # what matters is raised, the rest is noise
-    logging.getLogger(_name).setLevel(logging.ERROR)
+for _name in ("alembic", "mlflow", "urllib3"):  # what matters is raised as well, and told in a sentence
+    logging.getLogger(_name).setLevel(logging.CRITICAL)
 
-SECRETS = ("USERNAME", "PASSWORD", "TOKEN")
 EXPECTED = (MlflowException, SQLAlchemyError, requests.RequestException, ImportError, TimeoutError)
 T = TypeVar("T")
 LONGEST = 500  # characters of what a library says
@@ -224,7 +222,9 @@ def _reason(error: Exception, uri: str) -> str:
         return f"answers with error {code}"
     if isinstance(error.__context__, requests.ConnectionError):
         return "cannot be reached"
-    return f"cannot be used: {_first_sentence(_without_secrets(said, uri)) or type(error).__name__}"
+    if "not in a valid JSON format" in said:  # of which the rest is that answer, with who knows what in it
+        return "answers, but not as MLflow does: is it another server's address?"
+    return f"cannot be used: {_first_sentence(discreet(said, uri)) or type(error).__name__}"
 
 
 def _first_sentence(said: str) -> str:
@@ -233,8 +233,3 @@ def _first_sentence(said: str) -> str:
     while more and first.endswith(":"):
         first = f"{first} {more.pop(0)}"
     return first if len(first) <= LONGEST else f"{first[:LONGEST]}..."
-
-
-def _without_secrets(said: str, uri: str) -> str:
-    environment = (os.environ.get(f"MLFLOW_TRACKING_{name}", "") for name in SECRETS)
-    return without([*secrets(uri), *secrets(os.environ.get("MLFLOW_TRACKING_URI", "")), *environment], said)

@@ -408,7 +408,7 @@ def answering(status):
         (None, "does not answer; MLFLOW_HTTP_REQUEST_TIMEOUT sets how many seconds each request may take"),
         (
             200,
-            "cannot be used: API request to endpoint was successful but",
+            "answers, but not as MLflow does: is it another server's address?",
         ),
         (401, "refuses the user (error 401): set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or"),
         (403, "refuses the user (error 403): set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or"),

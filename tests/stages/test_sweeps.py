@@ -8,6 +8,8 @@ import pytest
 from tests.conftest import dvc, run
 from tests.made.dying import small_project
 
+STORE = "sqlite:///.dvc/tmp/swept.db"  # relative: DVC deletes the copies in which it runs the cells
+
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
@@ -21,7 +23,7 @@ def swept(folder, *changes):
     options = [text for change in changes for text in ("-S", change)]
     dvc("exp", "run", "--queue", *options, cwd=folder)
     names = re.findall(r"(\S+) +\S+ \S+ +Queued", dvc("queue", "status", cwd=folder).stdout)
-    dvc("queue", "start", "--jobs", "2", cwd=folder)
+    dvc("queue", "start", "--jobs", "2", cwd=folder, MLFLOW_TRACKING_URI=STORE)
     until = time.monotonic() + 240
     while re.search("Queued|Running", status := dvc("queue", "status", cwd=folder).stdout):
         assert time.monotonic() < until, status
@@ -36,9 +38,14 @@ def test_a_sweep_its_publishing_and_its_clean_up(project):
     assert all("Running stage 'train-scratch@digits'" in text for text in printed.values())
     shown = dvc("exp", "show", "--csv", cwd=project).stdout
     assert {"0.05", "0.2"} <= {cell for line in shown.splitlines() for cell in line.split(",")}
-    published = run("samebits", "publish", "--all-experiments", cwd=project).stdout
+    published = run("samebits", "publish", "--all-experiments", cwd=project, MLFLOW_TRACKING_URI=STORE).stdout
     assert published.count("experiment ") == 2
-    assert published.count("digits scratch: ") == 2
+    assert published.count("digits scratch: already there\n") == 2, "each cell has published into the project"
+    empty = {"MLFLOW_TRACKING_URI": "sqlite:///.dvc/tmp/empty.db"}  # out of DVC's cache, then, to which all is a link
+    published = run("samebits", "publish", "--all-experiments", cwd=project, **empty).stdout
+    assert published.count("digits scratch: published\n") == 2
+    published = run("samebits", "publish", "--rev", "HEAD", cwd=project, **empty).stdout
+    assert published.startswith("digits scratch: published\n")
 
     dvc("queue", "remove", "--all", cwd=project)
     dvc("exp", "remove", "--all-commits", cwd=project)

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow import MlflowClient
 
 from samebits.tracking.connection import UnavailableError
 from samebits.tracking.store import connect
-from tests.made.finished import runs
 from tests.made.processes import free_port
 from tests.made.proxy import proxy
 from tests.tracking.test_store import a_record, add, artifacts, only_one, publish_at_once, serving  # noqa: F401
@@ -62,6 +62,13 @@ def test_eight_publishers_at_once(database, tmp_path, monkeypatch, artifacts):  
     assert publish_at_once(artifacts, "straight") == [0] * 8
     only_one(database, "straight")
     assert (tmp_path / "mlartifacts").is_dir()
+    another = tmp_path / "another checkout"
+    another.mkdir()
+    with monkeypatch.context() as patch:
+        patch.chdir(another)
+        with pytest.raises(UnavailableError, match=r"not in .*another checkout/mlartifacts: a server keeps them"):
+            add(a_record("elsewhere"), artifacts)
+    move_aside(database)  # for a server's clients would take its paths for their own
     served = tmp_path / "served"
     served.mkdir()
     with serving(served, free_port(), store=database) as (address, _):
@@ -70,7 +77,14 @@ def test_eight_publishers_at_once(database, tmp_path, monkeypatch, artifacts):  
         assert publish_at_once(artifacts, "served") == [0] * 8
         add(a_record("served"), artifacts)
         only_one(address, "served")
-        assert len([run for run in runs(address) if "mlflow.parentRunId" not in run.data.tags]) >= 2
+
+
+def move_aside(uri):
+    """Give the experiment another name, as who wants its artifacts elsewhere has to."""
+    client = MlflowClient(tracking_uri=uri)
+    found = client.get_experiment_by_name("samebits")
+    if found:
+        client.rename_experiment(found.experiment_id, f"samebits {found.experiment_id}")
 
 
 def test_a_database_that_is_not_there(database, monkeypatch, tmp_path):
@@ -90,6 +104,7 @@ def test_answers_that_come_by_the_byte(database, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     port = database.rpartition(":")[2].partition("/")[0]
     with proxy(int(port)) as slow:
+        move_aside(database)
         monkeypatch.setenv("MLFLOW_TRACKING_URI", database.replace(port, str(slow.port)))
         with connect() as store:
             slow.trickles = b"SELECT"

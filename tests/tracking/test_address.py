@@ -10,7 +10,8 @@ from samebits.base.errors import UserError
 from samebits.tracking import address as addresses
 from samebits.tracking.address import address, file_of, shown
 from tests.made.finished import empty_store, enter, runs
-from tests.tracking.test_store import a_record, add, artifacts  # noqa: F401
+from tests.made.processes import free_port
+from tests.tracking.test_store import a_record, add, artifacts, serving  # noqa: F401
 
 ODD = ["a%41b", "50%", "a b", "a#b", "a?b", "ä'\"ö", "a;b&c=d", "a+b", "a@b:c", "[x]{y}$HOME~"]
 
@@ -114,3 +115,15 @@ def test_a_folder_by_any_name(name, tmp_path, monkeypatch, artifacts):  # noqa: 
     assert shown(address()) == f"sqlite:///{folder}/mlflow.db"
     with closing(sqlite3.connect(folder / "mlflow.db")) as database:
         assert database.execute("SELECT count(*) FROM runs").fetchone() == (1,)
+
+
+def test_a_server_on_a_folder_by_an_odd_name(tmp_path, monkeypatch, artifacts):  # noqa: F811
+    """As `make ui` starts it."""
+    folder = tmp_path / "a%41b ä#?"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    empty_store(folder)
+    add(a_record(), artifacts)
+    with serving(folder, free_port(), store=address()) as (uri, _):
+        assert [run.info.run_name for run in runs(uri)] == ["digits mlp"]
+    assert {path.name for path in tmp_path.iterdir()} == {"a%41b ä#?", "out"}

@@ -1,51 +1,43 @@
 // Sums of products of whole numbers. Each stays below 2^53, so none is rounded and their order is free.
 
-// C[i, j] = sum over t of A[i, t] B[j, t], for A [m, k] and B [n, k]: four rows of A and two of B at a time, so that
-// what was loaded is used more than once.
+// C[i, j] = sum over t of A[i, t] B[j, t], for A [m, k] and B [n, k]. Three rows of A and three of B at a time, so that
+// what was loaded is used three times; the last three may overlap those before, for the same sums.
 export function product(A, m, B, n, k) {
   const C = new Float64Array(m * n);
-  for (let i = 0; i < m; i += 4) {
-    for (let j = 0; j < n; j += 2) {
-      if (i + 4 <= m && j + 2 <= n) eightSums(A, i * k, B, j * k, k, C, i * n + j, n);
-      else edge(A, i, Math.min(i + 4, m), B, j, Math.min(j + 2, n), k, C, n);
-    }
+  if (m < 3 || n < 3) return oneByOne(A, m, B, n, k, C);
+  for (let i = 0; i < m; i += 3) {
+    const row = Math.min(i, m - 3);
+    for (let j = 0; j < n; j += 3) nineSums(A, row, B, Math.min(j, n - 3), k, C, n);
   }
   return C;
 }
 
-function eightSums(A, a, B, b, k, C, c, n) {
-  let [s00, s01, s10, s11, s20, s21, s30, s31] = [0, 0, 0, 0, 0, 0, 0, 0];
-  const [a1, a2, a3, b1] = [a + k, a + 2 * k, a + 3 * k, b + k];
+// Nine variables, which a processor's registers hold.
+function nineSums(A, i, B, j, k, C, n) {
+  let s00 = 0, s01 = 0, s02 = 0, s10 = 0, s11 = 0, s12 = 0, s20 = 0, s21 = 0, s22 = 0;
+  const a0 = i * k, a1 = a0 + k, a2 = a1 + k, b0 = j * k, b1 = b0 + k, b2 = b1 + k;
   for (let t = 0; t < k; t++) {
-    const [x, y] = [B[b + t], B[b1 + t]];
-    const [p, q, r, s] = [A[a + t], A[a1 + t], A[a2 + t], A[a3 + t]];
-    s00 += p * x;
-    s01 += p * y;
-    s10 += q * x;
-    s11 += q * y;
-    s20 += r * x;
-    s21 += r * y;
-    s30 += s * x;
-    s31 += s * y;
+    const x = B[b0 + t], y = B[b1 + t], z = B[b2 + t];
+    const p = A[a0 + t], q = A[a1 + t], r = A[a2 + t];
+    s00 += p * x; s01 += p * y; s02 += p * z;
+    s10 += q * x; s11 += q * y; s12 += q * z;
+    s20 += r * x; s21 += r * y; s22 += r * z;
   }
-  C[c] = s00;
-  C[c + 1] = s01;
-  C[c + n] = s10;
-  C[c + n + 1] = s11;
-  C[c + 2 * n] = s20;
-  C[c + 2 * n + 1] = s21;
-  C[c + 3 * n] = s30;
-  C[c + 3 * n + 1] = s31;
+  const c0 = i * n + j, c1 = c0 + n, c2 = c1 + n;
+  C[c0] = s00; C[c0 + 1] = s01; C[c0 + 2] = s02;
+  C[c1] = s10; C[c1 + 1] = s11; C[c1 + 2] = s12;
+  C[c2] = s20; C[c2 + 1] = s21; C[c2 + 2] = s22;
 }
 
-function edge(A, i0, i1, B, j0, j1, k, C, n) {
-  for (let i = i0; i < i1; i++) {
-    for (let j = j0; j < j1; j++) {
+function oneByOne(A, m, B, n, k, C) {
+  for (let i = 0; i < m; i++) {
+    for (let j = 0; j < n; j++) {
       let sum = 0;
       for (let t = 0; t < k; t++) sum += A[i * k + t] * B[j * k + t];
       C[i * n + j] = sum;
     }
   }
+  return C;
 }
 
 // The same for operands of 8 and 7 bits, whose sums are below 2^25: two of them fit one float64, a + 2^26 b, so one

@@ -7,7 +7,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/.venv
 
-.PHONY: help demo repro test lint verify machines versions gate reference ui promote serve wheel bench compare torture claims lock clean venv command install
+.PHONY: help demo repro test lint verify page machines versions gate reference ui promote serve wheel bench compare torture claims lock clean venv command install
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -30,6 +30,9 @@ lint: venv ## style, format and types
 
 verify: venv ## does dvc.lock come out again? (DATASETS=digits: a minute)
 	@samebits verify $(DATASETS)
+
+page: venv ## verify.html: digits' models again, in a browser (docs/verify.md)
+	@samebits page --repro
 
 machines: venv ## the same bits on emulated processors (qemu-user-static)
 	@samebits machines $(KIND:%=--kind %)

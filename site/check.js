@@ -19,7 +19,7 @@ export function check(run, data, committed, tell) {
   const history = historyFile(rows);
   const found = { model: md5(model), history: md5(new TextEncoder().encode(history)) };
   const same = found.model === run.md5.model && found.history === run.md5.history;
-  return { found, sha256: hex(sha256(model)), size: model.length, same, first: same ? null : first(history, model, committed) };
+  return { found, sha256: hex(sha256(model)), same, first: same ? null : first(history, model, committed) };
 }
 
 // In the order in which it was computed: a history tells of every epoch, a model of the last.

@@ -26,5 +26,10 @@ export function modelDifference(here, committed) {
 }
 
 function indices(place, shape) {
-  return shape.reduceRight(([rest, found], length) => [Math.floor(rest / length), [rest % length, ...found]], [place, []])[1];
+  const found = [];
+  for (const length of [...shape].reverse()) {
+    found.unshift(place % length);
+    place = Math.floor(place / length);
+  }
+  return found;
 }

@@ -25,10 +25,10 @@ const LOG = hexFloats(
     "0x1.39fe606542ddep-3 0x1.2b584aae78a57p-3",
 );
 
-// A polynomial by Horner's rule, from the highest degree: each step one product or one sum.
+// A polynomial by Horner's rule, from the highest degree. JavaScript rounds the product, then the sum; it fuses none.
 export function horner(x, coefficients) {
   let y = coefficients[coefficients.length - 1];
-  for (let i = coefficients.length - 2; i >= 0; i--) y = y * x + coefficients[i]; // two roundings: JavaScript fuses none
+  for (let i = coefficients.length - 2; i >= 0; i--) y = y * x + coefficients[i];
   return y;
 }
 

@@ -21,7 +21,8 @@ function modelTensors(run, all) {
 
 // Its metadata: JSON with its keys sorted, and with the spaces that Python's has.
 function description(run, data) {
-  const entries = { arithmetic: "exact 2", classes: data.classes, dataset: run.dataset, image: data.image, run: run.name, seeds: run.seeds };
+  const { classes, image } = data;
+  const entries = { arithmetic: "exact 2", classes, dataset: run.dataset, image, run: run.name, seeds: run.seeds };
   return `{${Object.entries(entries).map(([key, value]) => `"${key}": ${spaced(value)}`).join(", ")}}`;
 }
 

@@ -20,7 +20,7 @@ function root(x, n) {
   return low;
 }
 
-// The bytes, a bit 1, zeros up to whole blocks of 64 bytes, and the length in bits as the last 8 bytes (MD5 pads so too).
+// The bytes, a bit 1, zeros up to whole blocks of 64 bytes, the last 8 of which hold the length in bits. MD5 pads so too.
 export function padded(bytes, littleEndian) {
   const blocks = Math.floor((bytes.length + 8) / 64) + 1;
   const whole = new Uint8Array(64 * blocks);

@@ -36,7 +36,8 @@ function progress(run) {
   const stream = process.stderr;
   if (!stream.isTTY) return () => {};
   return ({ done, of, row }) => {
-    stream.write(`\r\x1b[K${done === of ? "" : `${run.dataset} ${run.name}: ${done} of ${of} epochs, loss ${row[2].toFixed(4)}`}`);
+    const said = `${run.dataset} ${run.name}: ${done} of ${of} epochs, loss ${row[2].toFixed(4)}`;
+    stream.write(`\r\x1b[K${done === of ? "" : said}`);
   };
 }
 

@@ -1,10 +1,8 @@
 // As much of YAML as DVC writes into dvc.lock: mappings, lists, plain texts over several lines, and no more.
 
 export function readYaml(text) {
-  const lines = text.split("\n").filter((line) => line.trim()).map((line) => {
-    const trimmed = line.trimStart();
-    return { indent: line.length - trimmed.length, text: trimmed };
-  });
+  const written = text.split("\n").filter((line) => line.trim());
+  const lines = written.map((line) => ({ indent: line.search(/\S/), text: line.trim() }));
   return block(lines, { at: 0 }, 0);
 }
 
@@ -38,11 +36,12 @@ function mapping(lines, place, indent) {
   return entries;
 }
 
+// Behind a colon: a text, or a block in the lines below; a list may stand as far out as its key.
 function value(lines, place, indent, rest) {
   const next = lines[place.at + 1];
-  const nested = next && (next.indent > indent ? PAIR.test(next.text) : next.indent === indent);
-  const isList = next && next.indent >= indent && next.text.startsWith("- ");
-  if (!rest.trim() && (isList || (nested && next.indent > indent))) {
+  const isList = next?.indent >= indent && next.text.startsWith("- ");
+  const isMapping = next?.indent > indent && PAIR.test(next.text);
+  if (!rest && (isList || isMapping)) {
     place.at++;
     return block(lines, place, next.indent);
   }

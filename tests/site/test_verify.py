@@ -1,0 +1,211 @@
+"""The independent program in JavaScript: it reaches dvc.lock's hashes, and what is planted in it is found and named."""
+
+import hashlib
+import json
+import shutil
+import subprocess
+
+import pytest
+
+from samebits.base.yaml import read_yaml
+from tests.conftest import ROOT, environment
+from tests.made.committed import locked, project
+
+pytestmark = pytest.mark.skipif(not shutil.which("node"), reason="there is no Node here")
+
+
+def verify(*arguments, site=ROOT / "site", cwd=None, **changes):
+    command = ["node", site / "verify.js", *arguments]
+    return subprocess.run(command, cwd=cwd or project(), env=environment(**changes), capture_output=True, text=True)
+
+
+def script(code):
+    """What a module prints that has all of site/*.js at hand by `load(NAME)`."""
+    load = f"const load = (name) => import({str(ROOT / 'site')!r} + `/${{name}}.js`);\n"
+    done = subprocess.run(["node", "--input-type=module"], input=load + code, capture_output=True, text=True)
+    assert not done.returncode, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize("run", ["scratch", "concise", "mlp"])
+def test_digits_come_out_as_in_dvc_lock(run):
+    done = verify("digits", run)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"digits {run}: the same bits as in dvc.lock (" in done.stdout
+    assert f"MD5: {locked('digits', run)}\n" in done.stdout
+    reference = json.loads((ROOT / f"reference/digits/{run}.json").read_text())
+    assert f"SHA-256 of the model: {reference['model_sha256']}\n" in done.stdout
+
+
+# ------------------------------------------------------------------------------------------------------ what is planted
+
+# file, what stands there, what is planted, and what the first difference is said to be
+EARLY = "seed 0, epoch 1: "
+PLANTED = {
+    "halves up": ("grids", "x + MAGIC - MAGIC", "Math.floor(x + 0.5)", "seed "),
+    "a bit less for the weights": ("network", "layer.into, 7)", "layer.into, 6)", f"{EARLY}train_loss is "),
+    "a bit less for the bias": ("network", "out, rows, 22)", "out, rows, 6)", EARLY),
+    "p - onehot in float32": ("network", "? p - 1 : p)", "? f32(p - 1) : p)", "seed "),
+    "pixels divided at once": ("network", "f32(weight.scale[unit] * input.c)", "weight.scale[unit] / 255", EARLY),
+    "one rounding for two": ("network", "f32(f32(sums[i]) * scale) +", "sums[i] * scale +", f"{EARLY}train_loss is "),
+    "the update in float64": ("network", "f32(w[i] - f32(v[i] * lr))", "f32(w[i] - v[i] * 0.1)", EARLY),
+    "another order of the images": ("numbers", "(draw & ~INDEX)", "(~draw & ~INDEX)", f"{EARLY}train_loss is "),
+    "another order of the epochs": ("training", "`epoch${epoch}.order`", "`epoch${epoch + 1}.order`", EARLY),
+    "the quantile's tail": ("starts", "r - 1.6", "r - 1.60001", f"{EARLY}train_loss is "),
+    "an order in a sum": ("sums", "round(value / scale)", "value / scale", "seed "),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", PLANTED)
+def test_what_is_planted_in_the_javascript_is_named(fault, tmp_path):
+    name, there, instead, said = PLANTED[fault]
+    shutil.copytree(ROOT / "site", tmp_path / "site")
+    file = tmp_path / f"site/{name}.js"
+    assert file.read_text().count(there) == 1
+    file.write_text(file.read_text().replace(there, instead))
+    done = verify("digits", "scratch", site=tmp_path / "site")
+    assert done.returncode == 1
+    assert "digits scratch: DIFFERENT from dvc.lock (" in done.stdout
+    assert f"  dvc.lock has: {locked('digits', 'scratch')}\n" in done.stdout
+    assert f"  first difference: {said}" in done.stdout
+
+
+def claiming(folder, name, content):
+    """A copy of the project in which `content` is committed as a file of scratch."""
+    shutil.copytree(project(), folder)
+    path = folder / "models/digits/scratch" / name
+    before = hashlib.md5(path.read_bytes()).hexdigest()
+    path.write_bytes(content)
+    lock = (folder / "dvc.lock").read_text()
+    assert lock.count(before) >= 1
+    (folder / "dvc.lock").write_text(lock.replace(before, hashlib.md5(content).hexdigest()))
+    return folder
+
+
+def test_another_history_in_python_is_named(tmp_path):
+    history = (project() / "models/digits/scratch/history.csv").read_text()
+    there = history.splitlines()[25].split(",")
+    wrong = history.replace(there[2], there[2][:-1] + str((int(there[2][-1]) + 1) % 10))
+    done = verify("digits", "scratch", cwd=claiming(tmp_path / "copy", "history.csv", wrong.encode()))
+    assert done.returncode == 1
+    assert f"first difference: seed 1, epoch 5: train_loss is {there[2]}, committed is " in done.stdout
+
+
+def test_another_weight_in_python_is_named(tmp_path):
+    model = bytearray((project() / "models/digits/scratch/model.safetensors").read_bytes())
+    model[-5] ^= 1  # the exponent of the last weight but one
+    done = verify("digits", "scratch", cwd=claiming(tmp_path / "copy", "model.safetensors", bytes(model)))
+    assert done.returncode == 1
+    assert "first difference: weight[9,9,62] is " in done.stdout
+
+
+def test_without_committed_files_it_says_so(tmp_path):
+    shutil.copytree(project(), tmp_path / "copy")
+    lock = tmp_path / "copy/dvc.lock"
+    lock.write_text(lock.read_text().replace("db934a15c06931daf374acc15edaae1f", "0" * 32))
+    done = verify("digits", "scratch", cwd=tmp_path / "copy")
+    assert done.returncode == 1
+    assert "no committed file is at hand to say which number" in done.stdout
+
+
+# ------------------------------------------------------------------------------------------------------------ bad input
+
+
+def test_a_wrong_file_is_named_with_the_hash_that_was_wanted(tmp_path):
+    shutil.copytree(project() / "data/raw/digits", tmp_path / "mirror/digits")
+    shutil.copyfile(project() / "dvc.lock", tmp_path / "dvc.lock")
+    file = tmp_path / "mirror/digits/t10k-labels-idx1-ubyte"
+    file.write_bytes(file.read_bytes()[:-1] + b"\x07")
+    done = verify("digits", "scratch", cwd=tmp_path, DATASET_MIRROR="mirror")
+    wanted = read_yaml(ROOT / "data/catalog.yaml")["digits"]["files"]["test_labels"]["sha256"]
+    found = hashlib.sha256(file.read_bytes()).hexdigest()
+    said = f"error: mirror/digits/{file.name}: its content has SHA-256 {found}, and {wanted} was wanted\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", said)
+
+
+@pytest.mark.parametrize(("arguments", "said"), [
+    (["flowers"], "dvc.lock says nothing of flowers"),
+    (["digits", "deep"], "a run is one of scratch, concise, mlp, not deep"),
+    (["digits"], "no train-images-idx3-ubyte of digits in data/raw: "
+                 "`python -m stages.download digits` puts it into data/raw"),
+])  # fmt: skip
+def test_what_is_not_there_is_a_sentence(arguments, said, tmp_path):
+    shutil.copyfile(ROOT / "dvc.lock", tmp_path / "dvc.lock")
+    done = verify(*arguments, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"error: {said}\n")
+
+
+# ---------------------------------------------------------------------------------------------- the parts by themselves
+
+
+def test_its_yaml_is_all_of_dvc_lock():
+    code = "const { readYaml } = await load('yaml'); import { readFileSync } from 'node:fs';\n"
+    code += f"console.log(JSON.stringify(readYaml(readFileSync({str(ROOT / 'dvc.lock')!r}, 'utf8'))));"
+    there = json.loads(script(code))
+    assert there["stages"] == json.loads(json.dumps(read_yaml(ROOT / "dvc.lock")["stages"]))
+
+
+def test_its_hashes_are_pythons():
+    texts = [b"a" * length for length in (0, 1, 55, 56, 63, 64, 65, 119, 120, 1000)]
+    code = "const { md5 } = await load('md5'), { hex, sha256 } = await load('sha256');\n"
+    code += f"for (const n of {[len(text) for text in texts]}) {{ const bytes = new Uint8Array(n).fill(97);\n"
+    code += "console.log(md5(bytes), hex(sha256(bytes))); }"
+    wanted = [f"{hashlib.md5(text).hexdigest()} {hashlib.sha256(text).hexdigest()}" for text in texts]
+    assert script(code).splitlines() == wanted
+
+
+def test_it_writes_figures_as_python_does():
+    figures = [1.0, 0.0, 0.5, 1e-4, 9.9e-5, 1.5e-5, 1e-12, 2.302585092994046, 123456.0]
+    code = f"const {{ written }} = await load('history'); for (const x of {figures}) console.log(written(x));"
+    assert script(code).splitlines() == [repr(x) for x in figures]
+
+
+# docs/exact.md, "Three trainings to check another implementation by", the third, and its millions of function values
+THIRD = """
+const { draws } = await load("numbers"), { network, realOperand, step } = await load("network");
+const { permutation } = await load("numbers"), { fsum } = await load("sums"), { hex, sha256 } = await load("sha256");
+const x = Float32Array.from(draws(150 * 40, 0, "inputs"), (draw) => Number(draw >> 56n) - 128);
+for (let row = 0; row < 150; row++) for (let i = 40 * row; i < 40 * row + 40; i++) {
+  if (row % 3 === 0) x[i] = Math.abs(x[i]);
+  if (row % 10 === 0) x[i] = 0;
+}
+const labels = Array.from(draws(150, 0, "labels"), (draw) => Number(draw % 10n));
+const layers = network([40, 30, 20, 10], null, 0);
+for (const layer of layers) layer.b.fill(0);
+const rates = { lr: Math.fround(0.001), momentum: Math.fround(0.9), decay: Math.fround(0.3) };
+for (const epoch of [1, 2]) {
+  const order = permutation(150, 0, `epoch${epoch}.order`), terms = [];
+  let hits = 0;
+  for (let start = 0; start < 150; start += 60) {
+    const rows = Array.from(order.subarray(start, start + 60));
+    const batch = Float32Array.from(rows.flatMap((row) => Array.from(x.subarray(40 * row, 40 * row + 40))));
+    const done = step(layers, realOperand(batch, rows.length, 40), rows.map((row) => labels[row]), rates);
+    terms.push(rows.length * done.mean);
+    hits += done.hits;
+  }
+  console.log(fsum(terms) / 150, hits);
+}
+const parts = [...layers.map(({ w }) => w), ...layers.map(({ b }) => b)];
+const all = Float32Array.from(parts.flatMap((part) => Array.from(part, (v) => v + 0)));
+console.log(hex(sha256(new Uint8Array(all.buffer))).slice(0, 16));
+"""
+
+
+def test_the_published_training_of_real_inputs():
+    losses = [float.fromhex(text) for text in ("0x1.3df991014ae5cp+3", "0x1.a1d2a4408a2cap+2")]
+    assert script(THIRD).splitlines() == [f"{losses[0]!r} 13", f"{losses[1]!r} 21", "36ee38b5e9bd85e9"]
+
+
+MILLION = """
+const { draws } = await load("numbers"), { exponential, log } = await load("elementary");
+const { hex, sha256 } = await load("sha256");
+const short = (bytes) => hex(sha256(new Uint8Array(bytes.buffer))).slice(0, 16);
+const E = (draw) => BigInt(exponential(Number(draw >> 11n) * -(2 ** -48)));
+console.log(short(BigInt64Array.from(draws(1000000, 0, "d"), E)));
+const s = (draw) => Number(2n ** 40n + ((draw >> 11n) % (10n * 2n ** 40n))) / 2 ** 40;
+console.log(short(Float64Array.from(draws(1000000, 0, "s"), (draw) => log(s(draw)))));
+"""
+
+
+def test_the_published_million_exponentials_and_logarithms():
+    assert script(MILLION).split() == ["1ae4e13b7058d822", "a50e8bcc3c0edb25"]

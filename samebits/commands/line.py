@@ -115,6 +115,8 @@ def run(arguments: Sequence[str] | None = None) -> None:
     except SystemExit as end:
         leave(end.code)
         raise
+    except ModuleNotFoundError:  # which `main` says in a sentence
+        raise
     except Exception:  # a mistake of ours, or a library's: all is told but what nobody may read
         print(discreet(traceback.format_exc()), end="", file=sys.stderr)
         leave(1)

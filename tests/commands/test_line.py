@@ -114,7 +114,7 @@ def test_the_shell_completes_commands_and_their_options():
         own = {"_SAMEBITS_COMPLETE": "complete_bash", "COMP_WORDS": " ".join(words), "COMP_CWORD": str(len(words) - 1)}
         return samebits(**own).stdout.split()
 
-    assert completed("samebits", "p") == ["predict", "publish", "promote"]
+    assert completed("samebits", "p") == ["predict", "publish", "promote", "page"]
     assert completed("samebits", "gate", "--m") == ["--markdown"]
 
 

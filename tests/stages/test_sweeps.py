@@ -41,10 +41,10 @@ def test_a_sweep_its_publishing_and_its_clean_up(project):
     published = run("samebits", "publish", "--all-experiments", cwd=project, MLFLOW_TRACKING_URI=STORE).stdout
     assert published.count("experiment ") == 2
     assert published.count("digits scratch: already there\n") == 2, "each cell has published into the project"
-    empty = {"MLFLOW_TRACKING_URI": "sqlite:///.dvc/tmp/empty.db"}  # out of DVC's cache, then, to which all is a link
-    published = run("samebits", "publish", "--all-experiments", cwd=project, **empty).stdout
+    empty = "sqlite:///.dvc/tmp/empty.db"  # out of DVC's cache, then, to which all is a link
+    published = run("samebits", "publish", "--all-experiments", cwd=project, MLFLOW_TRACKING_URI=empty).stdout
     assert published.count("digits scratch: published\n") == 2
-    published = run("samebits", "publish", "--rev", "HEAD", cwd=project, **empty).stdout
+    published = run("samebits", "publish", "--rev", "HEAD", cwd=project, MLFLOW_TRACKING_URI=empty).stdout
     assert published.startswith("digits scratch: published\n")
 
     dvc("queue", "remove", "--all", cwd=project)

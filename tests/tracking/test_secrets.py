@@ -166,7 +166,7 @@ def test_a_database_that_cannot_be_used(folder, monkeypatch, capfd, broken):
 def test_a_mistake_of_ours_tells_all_but_the_password(folder, monkeypatch, capfd):
     uri = f"http://ann:{PLANTED}@127.0.0.1:{free_port()}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    monkeypatch.setattr("samebits.tracking.publishing.connect", lambda: {}[uri])
+    monkeypatch.setattr("samebits.tracking.publishing.connect", lambda: dict[str, str]()[uri])
     code, said = asked(["publish"], capfd)
     assert code == 1
     assert "Traceback (most recent call last)" in said

@@ -53,7 +53,8 @@ def test_a_list_loads_nothing_heavy():
 @pytest.mark.parametrize("package", ["ruamel.yaml", "numpy", "pydantic", "PIL", "safetensors", "mlflow", "typer"])
 def test_a_package_that_is_missing_is_a_sentence_whenever_it_is_loaded(package):
     """mlflow is not loaded before the command runs."""
-    code = f"import sys; sys.modules[{package!r}] = None\n"
+    code = "import sys\nclass Missing:\n def find_spec(self, name, *_):\n"
+    code += f"  if name == {package!r}: raise ModuleNotFoundError(name=name)\nsys.meta_path.insert(0, Missing())\n"
     code += "sys.argv[1:] = ['predict', 'mnist', 'x.png', '--model', 'models:/samebits-mnist@champion']\n"
     code += "from samebits.__main__ import main; main()"
     done = run(sys.executable, "-c", code, cwd=ROOT, check=False)

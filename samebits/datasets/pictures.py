@@ -1,29 +1,42 @@
 """Pictures as people have them, decoded to grey."""
 
 import io
+import re
 import warnings
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from samebits.base.errors import UserError
-from samebits.datasets.pieces import pieces
+from samebits.datasets.pieces import Pieces, pieces
 
 LARGEST_SIDE = 10_000  # pixels; a photograph has 4,000 to 9,000
 LARGEST_AREA = 50_000_000  # pixels; decoded, 200 MB
 LIMIT = f"at most {LARGEST_SIDE:,} pixels a side and {LARGEST_AREA:,} in all are read"
 MOST_WORK = 500_000_000  # pixels x scans: a progressive JPEG of the largest area has the usual 10
-OTHERS = {
-    b"GIF8": "a GIF",
-    b"BM": "a BMP",
-    b"RIFF": "a WebP",
-    b"II*": "a TIFF",
-    b"MM\0*": "a TIFF",
-    b"%PDF": "a PDF",
-    b"ftyphei": "a HEIC, which most phones can save as JPEG",
-    b"ftypmif1": "a HEIC, which most phones can save as JPEG",
-    b"ftypavif": "an AVIF",
-}
+SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp")  # of what is read
+NEITHER = "neither a PNG nor a JPEG, WebP or BMP"
+# More kinds Pillow reads, but a small file can make it work long: a GIF by its comments, a TIFF by its table of tags.
+PLAIN = {"WEBP": (b"RIFF", b"WEBP"), "BMP": (b"BM", b"")}  # read whole: how they begin, and go on at byte 8
+AS_PNG = "save it as PNG"
+AS_JPEG = "phones and viewers save it as JPEG"
+OTHERS = (  # where it begins, with what, and what that is; the first that fits
+    (0, rb"GIF8", "a GIF", AS_PNG),
+    (0, rb"II\*\0|MM\0\*|II\+\0|MM\0\+", "a TIFF", AS_PNG),
+    (0, rb"%PDF", "a PDF", f"{AS_PNG}, a page each"),
+    (4, rb"ftypavi[fs]", "an AVIF", AS_JPEG),
+    (4, rb"ftyp(hei|hev|mif1|msf1)", "a HEIC", AS_JPEG),
+    (4, rb"JXL |jP  ", "a JPEG XL or JPEG 2000", AS_PNG),
+    (0, rb"\xff\x0a|\xff\x4f\xff\x51", "a JPEG XL or JPEG 2000", AS_PNG),
+    (0, rb"8BPS", "a Photoshop file", AS_PNG),
+    (0, rb"P[1-7]\s", "a PNM", AS_PNG),
+    (0, rb"version https://git-lfs", "a pointer of Git LFS in place of the file", "`git lfs pull` brings it"),
+    (0, rb"(/annex/objects|\.\./)*\.git/annex|/annex/objects", "a pointer of git-annex", "`git annex get` brings it"),
+    (0, rb"PK\x03\x04", "a ZIP archive", "unpack it"),
+    (0, rb"\x1f\x8b", "packed by gzip", "unpack it"),
+    (0, rb"(?is)(\xef\xbb\xbf)?\s*(<\?xml.{0,300})?(<!--.{0,300})?<svg", "an SVG", AS_PNG),
+    (0, rb"(?is)(\xef\xbb\xbf)?\s*<(!doctype html|html|head|body)", "a page of HTML", "fetch the picture itself"),
+)
 UPRIGHT = {  # by Exif's orientation
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -36,19 +49,29 @@ UPRIGHT = {  # by Exif's orientation
 
 
 def decode(data: bytes, name: str) -> Image.Image:
-    """Decode one PNG or JPEG to grey: turned as its camera was held, without transparency. Raises UserError."""
+    """Decode a PNG, JPEG, WebP or BMP to grey, as its camera was held and without transparency. Raises UserError."""
     if not data:
         raise UserError(f"{name} is empty: a picture is wanted")
-    parts = pieces(data, name)
-    if not parts:
-        starts = (data[:12], data[4:12])  # a HEIC first says how long its first part is
-        kind = next((kind for start, kind in OTHERS.items() if any(x.startswith(start) for x in starts)), None)
-        raise UserError(f"{name} is neither a PNG nor a JPEG, but {kind or 'something else'}")
+    if parts := pieces(data, name):
+        return _decoded(parts, ("PNG", "JPEG"), name)
+    for kind, (start, more) in PLAIN.items():
+        if data.startswith(start) and data.startswith(more, 8):
+            return _decoded(Pieces(data, 1, 1), (kind,), name)
+    for at, start, what, way_out in OTHERS:
+        if re.compile(start).match(data, at):
+            raise UserError(f"{name} is {NEITHER}, but {what}: {way_out}")
+    raise UserError(f"{name} is {NEITHER}, but something else")
+
+
+def _decoded(parts: Pieces, formats: tuple[str, ...], name: str) -> Image.Image:
     try:
-        with warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning):
-            picture = Image.open(io.BytesIO(parts.needed), formats=("PNG", "JPEG"))
-        _refuse_large(picture, parts.scans, name)
-        picture.load()
+        with warnings.catch_warnings(action="ignore"):  # a picture is read, or refused in a sentence
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            picture = Image.open(io.BytesIO(parts.needed), formats=formats)
+            _refuse_large(picture, parts.scans, name)
+            if getattr(picture, "is_animated", False):
+                raise UserError(f"{name} is animated: one still picture is wanted")
+            picture.load()
         grey = _flat(picture)
         turn = UPRIGHT.get(parts.orientation)
         return grey if turn is None else grey.transpose(turn)

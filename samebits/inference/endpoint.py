@@ -33,12 +33,17 @@ def images(body: bytes, classifier: Classifier) -> dict[str, Any]:
 
 
 def picture(body: bytes, classifier: Classifier) -> dict[str, Any]:
-    """Answer the bytes of a PNG or a JPEG; `pixels` is what the model saw of it, `inverted` whether turned over."""
+    """Answer the bytes of a picture; `pixels` is what the model saw of it, `inverted` and `done` how that came about.
+
+    Where there is a `doubt`, class and probability are null.
+    """
     about = classifier.description
     height, width = about.image
     seen = pictures.picture(body, "the picture", about.dataset, (height, width))
     [prediction] = predictions(torch.from_numpy(seen.pixels.copy())[None], classifier)
-    return {"predictions": [prediction | {"inverted": seen.inverted, "pixels": seen.pixels.tolist()}]}
+    unanswered = {"class": None, "probability": None} if seen.doubt else {}
+    how = {"inverted": seen.inverted, "done": list(seen.done), "doubt": seen.doubt or None}
+    return {"predictions": [prediction | unanswered | how | {"pixels": seen.pixels.tolist()}]}
 
 
 def predictions(pixels: Tensor, classifier: Classifier) -> list[dict[str, Any]]:

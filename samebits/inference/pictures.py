@@ -1,8 +1,8 @@
 """Any picture as the images that a model was trained on.
 
-A picture of exactly the dataset's size is taken as it is. Any other is treated as the dataset's authors treated
-theirs: dark on light is inverted, the plain background is cut away, the rest is scaled to a box and put in the
-middle of a black square (docs/predict.md has the rules in words).
+A picture that has their form already is taken as it is. Any other is treated as the dataset's authors treated theirs:
+dark on light is inverted, paper or plain background is cut away, the rest is scaled to a box and put in the middle of
+a black square (docs/predict.md has the rules in words). What then looks like none of them is doubted.
 """
 
 import io
@@ -10,43 +10,34 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image
 
 from samebits.base.errors import UserError
 from samebits.datasets.pictures import decode
+from samebits.inference import forms, paper
+from samebits.inference.forms import Form
 
-LEAST_CONTRAST = 16  # levels of 255 between a background and the ink: less is noise on an empty page
+MOST_ON_BORDER = 0.3  # share of a written picture's border that is ink; cut out tightly, MNIST's have up to 0.25
 NPY = b"\x93NUMPY"
 
 Pixels = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Rule:
-    """How a dataset's images sit in their frame."""
-
-    box: float  # share of the frame that the longer side of the content fills
-    by_mass: bool  # the centre of mass goes to the middle; else the middle of the content's box
-    background: float  # what stands out by less than this share of the contrast is background
-
-
-RULES = {  # MNIST: LeCun's page; Fashion-MNIST: its paper, section 2; digits: NIST's normalised bitmaps
-    "mnist": Rule(box=20 / 28, by_mass=True, background=0.3),
-    "digits": Rule(box=1, by_mass=False, background=0.3),
-}
-OTHERWISE = Rule(box=1, by_mass=False, background=0.05)
-
-
-@dataclass(frozen=True)
 class Picture:
-    """What a model sees of a picture: uint8 [H, W], light on dark; `inverted` if it was dark on light."""
+    """What a model sees of a picture: uint8 [H, W], light on dark; `inverted` if it was dark on light.
+
+    `done` says what else was done to it; `doubt` why it cannot be answered, nothing if it can.
+    """
 
     pixels: Pixels
     inverted: bool
+    done: tuple[str, ...] = ()
+    doubt: str = ""
 
 
 def read(data: bytes, name: str, dataset: str, size: tuple[int, int], invert: bool | None = None) -> list[Picture]:
-    """Turn the bytes of a PNG, a JPEG or a .npy file into images of `size` (H, W); only a .npy may hold several.
+    """Turn the bytes of a picture or a .npy file into images of `size` (H, W); only a .npy may hold several.
 
     `invert` None looks at the border. Raises UserError, which begins with `name`, for whatever is no picture.
     """
@@ -56,32 +47,64 @@ def read(data: bytes, name: str, dataset: str, size: tuple[int, int], invert: bo
 
 
 def picture(data: bytes, name: str, dataset: str, size: tuple[int, int], invert: bool | None = None) -> Picture:
-    """Turn the bytes of a PNG or a JPEG into an image of `size` (H, W). Raises UserError."""
+    """Turn the bytes of a picture into an image of `size` (H, W). Raises UserError."""
     if size[0] == 1:
         raise UserError(f"{name} is a picture, but {dataset} has rows of {size[1]} values: ask with numbers")
-    return fit(decode(data, name), name, RULES.get(dataset, OTHERWISE), size, invert)
+    grey, form = decode(data, name), forms.of(dataset)
+    return _as_it_is(grey, form, size, invert) or fit(grey, name, form, size, invert)
 
 
-def fit(grey: Image.Image, name: str, rule: Rule, size: tuple[int, int], invert: bool | None = None) -> Picture:
-    """Bring a grey picture to `size` (H, W); one that has it is left alone, unless `invert` says so."""
+def _as_it_is(grey: Image.Image, form: Form, size: tuple[int, int], invert: bool | None) -> Picture | None:
+    """A picture of this size that has the form of the dataset's images, inverted or not; None if it has not."""
+    if grey.size != size[::-1]:
+        return None
+    pixels = np.asarray(grey)
+    if form is forms.UNKNOWN:  # perhaps they are dark on light
+        return Picture(255 - pixels if invert else pixels, bool(invert))
+    for inverted in (False, True) if invert is None else (invert,):
+        seen = 255 - pixels if inverted else pixels
+        if forms.has(form, seen):
+            return Picture(seen, inverted)
+    return None
+
+
+def fit(grey: Image.Image, name: str, form: Form, size: tuple[int, int], invert: bool | None = None) -> Picture:
+    """Bring what a grey picture shows to `size` (H, W). Raises UserError for a blank one."""
+    page = (paper.read if form.written else _plain)(grey, form.background, invert)
+    ink = Image.fromarray(page.ink)
+    ink = ink.crop(ink.getbbox())
+    if not page.ink.any():
+        raise UserError(
+            f"{name} is blank: nothing in it is brighter than its border by {paper.LEAST_CONTRAST} of 255 levels"
+        )
     height, width = size
-    same = grey.size == (width, height)
-    inverted = invert if invert is not None else not same and _border(grey) > 127
-    if inverted:
-        grey = ImageOps.invert(grey)
-    if same:
-        return Picture(np.asarray(grey), inverted)
-    ink = _ink(grey, name, rule.background)
-    ratio = rule.box * min(width / ink.width, height / ink.height)
+    ratio = form.box * min(width / ink.width, height / ink.height)
     scaled = (max(1, round(ink.width * ratio)), max(1, round(ink.height * ratio)))
     ink = ink.resize(scaled, Image.Resampling.BILINEAR)  # averages when it shrinks; the same integers everywhere
-    brightest = _brightest(ink)
+    brightest = max(level for level, count in enumerate(ink.histogram()) if count)
     if not brightest:
         raise UserError(f"{name} has lines too thin for {width} x {height} pixels: draw thicker ones")
     ink = ink.point([min((level * 255 + brightest // 2) // brightest, 255) for level in range(256)])
     frame = Image.new("L", (width, height))
-    frame.paste(ink, _corner(np.asarray(ink), size, rule.by_mass))
-    return Picture(np.asarray(frame), inverted)
+    frame.paste(ink, _corner(np.asarray(ink), size, form.by_mass))
+    pixels = np.asarray(frame)
+    doubt = forms.doubt(form, pixels)
+    if form.written and page.border > MOST_ON_BORDER:
+        doubt = f"{100 * page.border:.0f} % of its border is ink"
+    return Picture(pixels, page.inverted, page.done, doubt)
+
+
+def _plain(grey: Image.Image, background: float, invert: bool | None) -> paper.Page:
+    """What stands out from a plain background, the median of the outermost pixels, which becomes 0."""
+    levels = np.asarray(grey)
+    inverted = paper.dark_on_light(levels) if invert is None else invert
+    levels = (255 - levels if inverted else levels).astype(int)
+    above = levels - int(np.median(paper.ring(levels)))
+    contrast = int(above.max())
+    if contrast < paper.LEAST_CONTRAST:
+        return paper.Page(np.zeros(levels.shape, np.uint8), inverted)
+    ink = np.where(above >= background * contrast, above * 255 // contrast, 0)
+    return paper.Page(ink.astype(np.uint8), inverted)
 
 
 def _array(data: bytes, name: str, size: tuple[int, int]) -> Pixels:
@@ -96,28 +119,6 @@ def _array(data: bytes, name: str, size: tuple[int, int]) -> Pixels:
         raise UserError(f"{name} holds no image: its shape is {list(array.shape)}")
     images: Pixels = array.reshape(-1, *size)
     return images
-
-
-def _border(grey: Image.Image) -> float:
-    """The median brightness of the outermost pixels, which are taken for background."""
-    right, bottom = grey.size
-    edges = [(0, 0, right, 1), (0, bottom - 1, right, bottom), (0, 0, 1, bottom), (right - 1, 0, right, bottom)]
-    return float(np.median(np.concatenate([np.asarray(grey.crop(edge)).ravel() for edge in edges])))
-
-
-def _brightest(grey: Image.Image) -> int:
-    return max(level for level, count in enumerate(grey.histogram()) if count)
-
-
-def _ink(grey: Image.Image, name: str, least: float) -> Image.Image:
-    """Cut out what stands out from the background, which becomes 0; the brightest becomes 255."""
-    dark, bright = int(_border(grey)), _brightest(grey)
-    contrast = bright - dark
-    if contrast < LEAST_CONTRAST:
-        raise UserError(f"{name} is blank: nothing in it is brighter than its border by {LEAST_CONTRAST} of 255 levels")
-    levels = [max(level - dark, 0) / contrast for level in range(256)]
-    ink = grey.point([0 if level < least else round(255 * min(level, 1)) for level in levels])
-    return ink.crop(ink.getbbox())
 
 
 def _corner(ink: Pixels, size: tuple[int, int], by_mass: bool) -> tuple[int, int]:

@@ -34,7 +34,8 @@ MOST_WAITING = 100  # connections that wait for their clients, a thread and a fi
 PATIENCE = 0.5  # seconds that each of these has at least, however many come: an honest request takes milliseconds
 MOST_REQUESTS = 64  # that have come and wait for the model; more are told to come back
 JSON, HTML = "application/json", "text/html; charset=utf-8"
-PREDICT = {JSON: endpoint.images, "image/png": endpoint.picture, "image/jpeg": endpoint.picture}
+PICTURES = ("image/png", "image/jpeg", "image/webp", "image/bmp")
+PREDICT = {JSON: endpoint.images} | dict.fromkeys(PICTURES, endpoint.picture)
 PAGE = {"/": ("page.html", HTML), "/page.css": ("page.css", "text/css"), "/page.js": ("page.js", "text/javascript")}
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "

@@ -3,6 +3,7 @@ import io
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from safetensors.numpy import load_file
 
 from samebits.base.errors import UserError
 from samebits.commands import predict
+from samebits.inference import asked
 from tests.conftest import ROOT, environment
 from tests.made.trained import digits
 
@@ -68,12 +70,53 @@ def test_a_folder_gives_a_csv_with_the_same_bits(tmp_path, images, capsys):
     found = rows(tmp_path / "out/answers.csv")
     assert [(row["predicted"], row["probability"]) for row in found] == recorded()
     assert [row["image"] for row in found][8:10] == [f"{folder}/8.png", f"{folder}/rest.npy[0]"]
-    assert capsys.readouterr().out == f"{len(images)} images: {tmp_path}/out/answers.csv\n"
+    said = capsys.readouterr()
+    assert said.out == f"{len(images)} images: {tmp_path}/out/answers.csv\n"
+    assert said.err == f"{folder}: passed over 1 file of other kinds (1 .txt)\n"
+
+
+def test_a_folder_takes_what_can_be_read_and_says_what_it_passed_over(tmp_path, images, capsys):
+    for name in ("a.jfif", "b.JPE", "c.webp", "d.bmp", "e.PNG"):
+        kind = {".webp": "WEBP", ".bmp": "BMP", ".PNG": "PNG"}.get(Path(name).suffix, "JPEG")
+        Image.fromarray(np.kron(images[0], np.ones((9, 9), np.uint8))).save(tmp_path / name, kind)
+    for name in ("f.heic", "g.HEIC", "h.gif", "notes", "._a.png", ".DS_Store"):
+        (tmp_path / name).write_bytes(b"x")
+    for name in ("more", "other.png", ".thumbnails"):
+        (tmp_path / name).mkdir()
+    predict.main("digits", [str(tmp_path)], as_json=True)
+    said = capsys.readouterr()
+    assert [Path(answer["image"]).name for answer in json.loads(said.out)] == [
+        "a.jfif",
+        "b.JPE",
+        "c.webp",
+        "d.bmp",
+        "e.PNG",
+    ]
+    assert {answer["class"] for answer in json.loads(said.out)} == {recorded()[0][0]}
+    assert said.err == (
+        f"{tmp_path}: passed over 4 files of other kinds (2 .heic, 1 .gif, 1 no ending) and 2 folders (ask for them by "
+        "name)\n"
+    )
+
+
+def test_what_is_unlike_the_training_images_is_not_answered(tmp_path, capsys):
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 90), np.uint8))
+    noise.save(tmp_path / "noise.png")
+    predict.main("digits", [str(tmp_path / "noise.png")], as_json=True, csv=tmp_path / "answers.csv")
+    [answer] = json.loads(capsys.readouterr().out)
+    assert (answer["class"], answer["probability"]) == (None, None)
+    assert "of its border is ink" in answer["doubt"]
+    [row] = rows(tmp_path / "answers.csv")
+    assert (row["predicted"], row["probability"], row["doubt"]) == ("", "", answer["doubt"])
+    predict.main("digits", [str(tmp_path / "noise.png")], csv=tmp_path / "answers.csv")
+    assert capsys.readouterr().out == f"1 image: {tmp_path}/answers.csv (1 not answered)\n"
+    predict.main("digits", [str(tmp_path / "noise.png")])
+    assert capsys.readouterr().out.startswith(f"{tmp_path}/noise.png: not answered, unlike the training images: ")
 
 
 def test_the_table_in_words(tmp_path, capsys):
     page = Image.new("L", (60, 90), 255)
-    page.paste(0, (28, 10, 34, 80))
+    page.paste(0, (20, 10, 40, 80))
     page.save(tmp_path / "one.png")
     predict.main("digits", [str(tmp_path / "one.png")], run="scratch", top=2)
     first, second, third = capsys.readouterr().out.splitlines()
@@ -91,7 +134,8 @@ def test_every_refused_file_is_named_and_nothing_is_written(tmp_path, images):
         predict.main("digits", [str(tmp_path), str(tmp_path / "gone.png")], csv=tmp_path / "out.csv")
     assert str(refusal.value) == (
         f"{tmp_path}/empty.jpg is empty: a picture is wanted; "
-        f"{tmp_path}/text.png is neither a PNG nor a JPEG, but something else; {tmp_path}/gone.png is missing"
+        f"{tmp_path}/text.png is neither a PNG nor a JPEG, WebP or BMP, but something else; "
+        f"{tmp_path}/gone.png is missing"
     )
     assert not (tmp_path / "out.csv").exists()
     many = [str(tmp_path / f"gone{i}.png") for i in range(8)]
@@ -100,9 +144,9 @@ def test_every_refused_file_is_named_and_nothing_is_written(tmp_path, images):
 
 
 def test_other_mistakes_are_sentences(tmp_path, monkeypatch):
-    with pytest.raises(UserError, match=r"is a folder without .png, .jpg, .jpeg, .npy files"):
+    with pytest.raises(UserError, match=r"is a folder without .png, .jpg, .jpeg, .jpe, .jfif, .webp, .bmp, .npy files"):
         predict.main("digits", [str(tmp_path)])
-    monkeypatch.setattr(predict, "LARGEST_FILE", 2**20)
+    monkeypatch.setattr(asked, "LARGEST_FILE", 2**20)
     with pytest.raises(UserError, match=r"^/dev/zero is larger than 1 MiB"):  # which never ends
         predict.main("digits", ["/dev/zero"])
 
@@ -116,8 +160,8 @@ def test_a_mistake_ends_with_one_sentence_and_a_code():
     )
 
 
-def test_a_csv_that_cannot_be_written():
-    done = ask("digits", "-", "--csv", "/proc/x.csv", data=png(np.zeros((8, 8), np.uint8)))
+def test_a_csv_that_cannot_be_written(images):
+    done = ask("digits", "-", "--csv", "/proc/x.csv", data=png(images[0]))
     assert (done.returncode, done.stdout) == (1, b"")
     assert done.stderr == b"error: cannot write /proc/x.csv: no such file or directory\n"
 

@@ -123,7 +123,7 @@ TOO_MANY = "it is in too many pieces: at most"
         (after_header(PNG, chunk(b"tEXt", b"a\0b") * MOST_CHUNKS), f"{TOO_MANY} 100,000 chunks of a PNG are read"),
         (PNG[:-12] + chunk(b"IDAT") * MOST_CHUNKS + PNG[-12:], TOO_MANY),
         (SMALL.replace(b"\xff\xc2", b"\xff\xca"), "it is a JPEG of a rare kind, without loss or by arithmetic coding"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "it is neither a PNG nor a JPEG, but a HEIC"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "it is neither a PNG nor a JPEG, WebP or BMP, but a HEIC"),
         (PNG.replace(b"IHDR", b"IHDS"), "it is a broken picture"),
         (PNG[:30], "it is a broken picture"),
         (SMALL[:3], "it is a broken picture"),
@@ -132,6 +132,48 @@ TOO_MANY = "it is in too many pieces: at most"
 def test_what_is_refused(data, reason):
     with pytest.raises(UserError, match=f"^{re.escape(reason)}"):
         decode(data, "it")
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (b"\0\0\0\x18ftypheix\0\0\0\0", "a HEIC: phones and viewers save it as JPEG"),
+        (b"\0\0\0\x1cftypavif\0\0\0\0", "an AVIF: phones and viewers save it as JPEG"),
+        (b"II*\0", "a TIFF: save it as PNG"),
+        (b"%PDF-1.4", "a PDF: save it as PNG, a page each"),
+        (b"\n<!DOCTYPE html><html>404", "a page of HTML: fetch the picture itself"),
+        (b"<html lang='en'>", "a page of HTML: fetch the picture itself"),
+        (b'<?xml version="1.0"?>\n<svg/>', "an SVG: save it as PNG"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
+            "a pointer of Git LFS in place of the file: `git lfs pull` brings it",
+        ),
+        (b"/annex/objects/SHA256E-s9--0.png\n", "a pointer of git-annex: `git annex get` brings it"),
+        (b"PK\3\4", "a ZIP archive: unpack it"),
+        (b"RIFF\0\0\0\0WAVE", "something else"),
+        (b"hello", "something else"),
+    ],
+)
+def test_what_is_no_picture_is_named_with_the_way_out(data, what):
+    with pytest.raises(UserError, match=f"^it is neither a PNG nor a JPEG, WebP or BMP, but {re.escape(what)}$"):
+        decode(data, "it")
+
+
+@pytest.mark.parametrize(("format", "options"), [("WEBP", {"lossless": True}), ("BMP", {})])
+def test_other_kinds_that_are_read(format, options):
+    assert np.array_equal(seen(encode(IMAGE, format, **options)), seen(encode(IMAGE, "PNG")))
+
+
+def test_other_kinds_have_the_same_limits():
+    with pytest.raises(UserError, match=r"^it is animated"):
+        decode(encode(IMAGE, "WEBP", save_all=True, append_images=[IMAGE.rotate(90)]), "it")
+    with pytest.raises(UserError, match=r"^it is 10,001 x 1 pixels, too large"):
+        decode(encode(Image.new("L", (10_001, 1)), "BMP"), "it")
+    large = bytearray(encode(IMAGE.convert("RGBA"), "WEBP", save_all=True, append_images=[IMAGE.rotate(90)]))
+    assert large[12:16] == b"VP8X"
+    large[24:30] = b"\xff\xff\0" * 2  # says that it is 65,536 x 65,536
+    with pytest.raises(UserError, match=r"^it is too large"):
+        decode(bytes(large), "it")
 
 
 def test_as_many_scans_as_are_usual_on_the_largest_picture():

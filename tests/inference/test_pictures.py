@@ -2,6 +2,7 @@ import contextlib
 import io
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -38,12 +39,13 @@ def box(pixels):
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "LA"])
-def test_a_picture_of_the_datasets_size_is_left_alone(mode):
+def test_of_ones_own_data_a_picture_of_their_size_is_left_alone(mode):
+    """They may be dark on light, or have any border."""
     for pixels in (NOISE, 255 - NOISE, np.full(SIZE, 255, np.uint8)):
-        seen = see(Image.fromarray(pixels).convert(mode))
+        seen = see(Image.fromarray(pixels).convert(mode), "mine")
         assert np.array_equal(seen.pixels, pixels)
         assert not seen.inverted
-    assert np.array_equal(see(Image.fromarray(NOISE), invert=True).pixels, 255 - NOISE)
+    assert np.array_equal(see(Image.fromarray(NOISE), "mine", invert=True).pixels, 255 - NOISE)
 
 
 def test_a_digit_is_fitted_as_mnist_fits_its_own():
@@ -127,6 +129,8 @@ def test_extreme_shapes():
     line.putpixel((100, 1), 255)
     line.putpixel((8900, 1), 255)
     with pytest.raises(UserError, match=r"^it has lines too thin for 28 x 28 pixels"):
+        see(line, "fashion_mnist")
+    with pytest.raises(UserError, match=r"^it is blank"):  # looked at in a ninth of its size
         see(line)
     dot = Image.new("L", (300, 300))
     dot.putpixel((5, 290), 255)
@@ -149,10 +153,13 @@ def header(width, height):
     ("data", "reason"),
     [
         (b"", "it is empty"),
-        (b"hello", "it is neither a PNG nor a JPEG, but something else"),
+        (b"hello", "it is neither a PNG nor a JPEG, WebP or BMP, but something else"),
         (b"<svg/>", "it is neither a PNG nor a JPEG"),
-        (encode(ring(), "GIF"), "it is neither a PNG nor a JPEG, but a GIF"),
-        (encode(ring(), "GIF", save_all=True, append_images=[ring(ink=200)]), "neither a PNG nor a JPEG, but a GIF"),
+        (encode(ring(), "GIF"), "it is neither a PNG nor a JPEG, WebP or BMP, but a GIF"),
+        (
+            encode(ring(), "GIF", save_all=True, append_images=[ring(ink=200)]),
+            "neither a PNG nor a JPEG, WebP or BMP, but a GIF",
+        ),
         (encode(ring(), save_all=True, append_images=[ring(ink=200)]), r"it is animated \(2 frames\)"),
         (encode(ring())[:200], "it is a broken picture"),
         (encode(ring(), "JPEG")[:2000], "it is a broken picture"),
@@ -219,3 +226,53 @@ def test_arrays_that_are_refused(data, reason):
 
 def test_the_limits_are_those_that_the_text_states():
     assert "10,000 pixels a side and 50,000,000" in LIMIT
+
+
+CASES = Path(__file__).parent / "cases"
+
+
+def case(name):
+    return picture((CASES / name).read_bytes(), name, "mnist", SIZE)
+
+
+def test_dark_on_light_and_on_transparent_of_the_datasets_size():
+    white, canvas = case("white28.png"), case("canvas28.png")
+    assert white.inverted
+    assert canvas.inverted
+    for seen in (white, canvas):
+        assert np.array_equal(seen.pixels[[0, -1]], np.zeros((2, 28)))
+        assert (seen.pixels.max(), seen.doubt) == (255, "")
+
+
+def test_what_has_the_form_already_keeps_every_pixel():
+    mnist = see(ring()).pixels
+    for pixels, inverted in ((mnist, False), (255 - mnist, True)):
+        seen = see(Image.fromarray(pixels))
+        assert np.array_equal(seen.pixels, mnist)
+        assert (seen.inverted, seen.done, seen.doubt) == (inverted, (), "")
+    moved = see(Image.fromarray(np.roll(mnist, 4, 1)))
+    assert np.abs(moved.pixels.astype(int) - mnist).mean() < 5
+
+
+def test_a_garment_that_touches_the_border_keeps_every_pixel():
+    shirt = np.zeros(SIZE, np.uint8)
+    shirt[:, 4:24] = 180
+    shirt[2:10] = 200
+    shirt[5:20, 12:16] = 90
+    shirt[[0, 0, -1, -1], [0, -1, 0, -1]] = 0
+    for pixels, inverted in ((shirt, False), (255 - shirt, True)):
+        seen = see(Image.fromarray(pixels), "fashion_mnist")
+        assert np.array_equal(seen.pixels, shirt)
+        assert seen.inverted == inverted
+
+
+@pytest.mark.parametrize("name", ["exif_bad.png", "png_bad_crc_text.png"])
+def test_what_is_no_pixel_may_be_malformed(name, recwarn):
+    seen = case(name)
+    assert (seen.doubt, seen.pixels.max()) == ("", 255)
+    assert not recwarn.list
+
+
+def test_a_heic_under_another_name():
+    with pytest.raises(UserError, match=r"^heic.jpg is neither .*, but a HEIC: phones and viewers save it as JPEG$"):
+        case("heic.jpg")

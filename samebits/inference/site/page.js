@@ -136,8 +136,8 @@ element("file").addEventListener("change", async (event) => {
 // ---- showing
 
 function show(prediction) {
-  problem("");
-  element("answer").textContent = prediction ? prediction.class : "–";
+  problem(prediction?.doubt ? `Unlike the training images: ${prediction.doubt}.` : "");
+  element("answer").textContent = prediction ? (prediction.class ?? "?") : "–";
   for (const [name, row] of rows) {
     const probability = prediction ? prediction.probabilities[name] : 0;
     row.classList.toggle("best", name === prediction?.class);

@@ -21,6 +21,7 @@ import numpy.typing as npt
 import torch
 from PIL import Image, ImageDraw, ImageFilter
 from safetensors.numpy import load_file
+from scipy import ndimage
 
 from samebits.base.errors import UserError
 from samebits.inference.classifier import Classifier
@@ -120,6 +121,13 @@ def _tight(digit: Image.Image, random: np.random.Generator) -> Image.Image:
 @_kind("pencil: grey on grey paper, with noise")
 def _pencil(digit: Image.Image, random: np.random.Generator) -> Image.Image:
     return _picture(_levels(_page(digit, paper=215, ink=140)) + random.normal(0, 6, (SIDE, SIDE)))
+
+
+@_kind("a fine pen: a third of the thickness")
+def _fine(digit: Image.Image, random: np.random.Generator) -> Image.Image:
+    depths = ndimage.distance_transform_edt(_levels(_page(digit, ink=255, paper=0)) > 100)
+    core = (depths > 1) & (depths >= 0.7 * ndimage.maximum_filter(depths, 41))
+    return _picture(np.where(core, 0.0, 255.0))
 
 
 # ---- scans

@@ -18,21 +18,24 @@ class Form:
     by_mass: bool  # the centre of mass goes to the middle; else the middle of the content's box
     background: float  # what stands out by less than this share of the contrast is background
     written: bool = False  # with a pen, on paper
+    pen: float = 0  # the finest, as a share of the longer side of what it wrote
     short: int = 0  # pixels that an image's longer side may lack of the box
     usual: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # by the names of `measures`
 
 
 # The boxes are from LeCun's page (MNIST), its paper's section 2 (Fashion-MNIST) and NIST's normalised bitmaps (digits).
-# On either side of what is usual lie 0.05 % of the training images; but pictures have more half-tones, being scaled.
+# On either side of what is usual lie 0.05 % of the training images; but a picture's pen may be finer, and being scaled
+# it has more half-tones.
 FORMS = {
     "mnist": Form(
         box=20 / 28,
         by_mass=True,
         background=0.3,
         written=True,
+        pen=0.12,
         short=1,
         usual={
-            "ink": (0.033, 0.3),
+            "ink": (0.02, 0.3),
             "spread": (0.18, 0.32),
             "border": (0, 0.04),
             "largest piece": (0.5, 1),
@@ -46,7 +49,8 @@ FORMS = {
         by_mass=False,
         background=0.3,
         written=True,
-        usual={"ink": (0.2, 0.42), "spread": (0.26, 0.39), "border": (0.1, 0.43), "largest piece": (0.54, 1)},
+        pen=0.12,
+        usual={"ink": (0.1, 0.45), "spread": (0.26, 0.39), "border": (0.03, 0.43), "largest piece": (0.54, 1)},
     ),
     "fashion_mnist": Form(
         box=1,

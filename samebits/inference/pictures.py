@@ -71,12 +71,14 @@ def _as_it_is(grey: Image.Image, form: Form, size: tuple[int, int], invert: bool
 def fit(grey: Image.Image, name: str, form: Form, size: tuple[int, int], invert: bool | None = None) -> Picture:
     """Bring what a grey picture shows to `size` (H, W). Raises UserError for a blank one."""
     page = (paper.read if form.written else _plain)(grey, form.background, invert)
-    ink = Image.fromarray(page.ink)
-    ink = ink.crop(ink.getbbox())
     if not page.ink.any():
         raise UserError(
             f"{name} is blank: nothing in it is brighter than its border by {paper.LEAST_CONTRAST} of 255 levels"
         )
+    drawn = _cut_out(page.ink)
+    thick = paper.thickened(drawn, form.pen) if form.written else drawn
+    ink = Image.fromarray(_cut_out(thick))
+    done = page.done + (("strokes thickened",) if thick is not drawn else ())
     height, width = size
     ratio = form.box * min(width / ink.width, height / ink.height)
     scaled = (max(1, round(ink.width * ratio)), max(1, round(ink.height * ratio)))
@@ -91,7 +93,12 @@ def fit(grey: Image.Image, name: str, form: Form, size: tuple[int, int], invert:
     doubt = forms.doubt(form, pixels)
     if form.written and page.border > MOST_ON_BORDER:
         doubt = f"{100 * page.border:.0f} % of its border is ink"
-    return Picture(pixels, page.inverted, page.done, doubt)
+    return Picture(pixels, page.inverted, done, doubt)
+
+
+def _cut_out(ink: Pixels) -> Pixels:
+    rows, columns = (np.flatnonzero(ink.any(axis)) for axis in (1, 0))
+    return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
 def _plain(grey: Image.Image, background: float, invert: bool | None) -> paper.Page:

@@ -111,7 +111,18 @@ def test_a_stroke_from_top_to_bottom_is_no_line():
     page = Image.new("L", (SIDE, SIDE), 255)
     ImageDraw.Draw(page).line([(60, 15), (60, 385)], fill=0, width=9)
     ImageDraw.Draw(page).ellipse((60, 20, 160, 120), outline=0, width=9)
-    assert see(page).done == ()
+    assert "lines left out" not in see(page).done
+
+
+def test_a_fine_pen_writes_as_a_thick_one():
+    fine = Image.new("L", (SIDE, SIDE), 255)
+    for line in ([(110, 90), (290, 90)], [(290, 90), (180, 320)], [(170, 200), (280, 215)]):
+        ImageDraw.Draw(fine).line(line, fill=0, width=5)
+    seen = see(fine)
+    assert (seen.done, seen.doubt) == (("strokes thickened",), "")
+    assert apart(seen) < 12
+    assert np.array_equal(CLEAN.pixels, see(clean()).pixels)
+    assert CLEAN.done == ()
 
 
 def test_a_thick_zero_is_no_page_in_a_frame():

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 Pixels = npt.NDArray[np.uint8]
-DARK = 16  # levels of 255: what is no brighter is background
+DARK, DARK_CORNERS = 16, 64  # levels of 255: no brighter are the background, and the median of the corners
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def has(form: Form, pixels: Pixels) -> bool:
     """Whether uint8 [H, W] has the form already: light on dark, as large as its box, and in the middle."""
     corners = pixels[[0, 0, -1, -1], [0, -1, 0, -1]]
     rows, columns = (np.flatnonzero(pixels.any(axis)) for axis in (1, 0))
-    if not rows.size or np.median(corners) > DARK:
+    if not rows.size or np.median(corners) > DARK_CORNERS:
         return False
     frame = np.array(pixels.shape)
     lacking = (form.box * frame).round() - [np.ptp(rows) + 1, np.ptp(columns) + 1]

@@ -133,27 +133,30 @@ function drawLine(pen, points, style, width) {
 function writeAxes(pen, canvas, low, high, last) {
   pen.fillStyle = color("--quiet");
   pen.font = "13px system-ui, sans-serif";
-  pen.fillText(high.toFixed(2), 4, 18);
-  pen.fillText(low.toFixed(2), 4, canvas.height - 24);
+  pen.fillText(high.toFixed(3), 4, 18);
+  pen.fillText(low.toFixed(3), 4, canvas.height - 24);
   pen.fillText("epoch 1", 44, canvas.height - 6);
   pen.fillText(String(last), canvas.width - 24, canvas.height - 6);
 }
 
-// Ten units' weights as pictures: light where a pixel speaks for the unit, dark where against it.
+// Ten units' weights as pictures, two rows of five with a line between: light where a pixel speaks for the unit.
 function drawUnits(canvas, weights, [height, width]) {
-  const pixels = height * width;
-  const picture = new ImageData(10 * width, height);
+  [canvas.width, canvas.height] = [5 * (width + 1) - 1, 2 * (height + 1) - 1];
+  const pen = canvas.getContext("2d");
   for (let unit = 0; unit < 10; unit++) {
-    const own = weights.subarray(unit * pixels, (unit + 1) * pixels);
-    const top = own.reduce((most, w) => Math.max(most, Math.abs(w)), 1e-9);
-    own.forEach((w, i) => {
-      const place = 4 * (Math.floor(i / width) * 10 * width + unit * width + (i % width));
-      picture.data.fill(127.5 + (127.5 * w) / top, place, place + 3);
-      picture.data[place + 3] = 255;
-    });
+    const own = weights.subarray(unit * height * width, (unit + 1) * height * width);
+    pen.putImageData(picture(own, width, height), (unit % 5) * (width + 1), Math.floor(unit / 5) * (height + 1));
   }
-  [canvas.width, canvas.height] = [10 * width, height];
-  canvas.getContext("2d").putImageData(picture, 0, 0);
+}
+
+function picture(weights, width, height) {
+  const image = new ImageData(width, height);
+  const top = weights.reduce((most, w) => Math.max(most, Math.abs(w)), 1e-9);
+  weights.forEach((w, i) => {
+    image.data.fill(127.5 + (127.5 * w) / top, 4 * i, 4 * i + 3);
+    image.data[4 * i + 3] = 255;
+  });
+  return image;
 }
 
 // ---------------------------------------------------------------------------------------------------- files of others

@@ -47,9 +47,12 @@ const LONGEST = 1036; // 255 * 127 * 1036 < 2^25
 
 export function smallProduct(A, m, B, n, k) {
   if (k > LONGEST) throw new RangeError(`a sum of ${k} products: this program's sums have up to ${LONGEST}`);
-  if (m < n) return transpose(smallProduct(B, n, A, m, k), n, m);
-  const half = (n + 1) >> 1;
-  return unpaired(product(A, m, paired(B, n, k), half, k), m, n);
+  const sums = new Float64Array(m * n);
+  const halved = (rows) => (rows + 1) >> 1;
+  // The operand with fewer rows is paired: less to do.
+  if (n <= m) unpaired(product(A, m, paired(B, n, k), halved(n), k), m, n, sums, n, 1);
+  else unpaired(product(B, n, paired(A, m, k), halved(m), k), n, m, sums, 1, n);
+  return sums;
 }
 
 // Rows 0 and 1 of B as one, 2 and 3 as one ...; the last alone where they are odd.
@@ -63,18 +66,18 @@ function paired(B, n, k) {
   return pairs;
 }
 
-function unpaired(C, m, n) {
+// Of C's pairs the sums [i, j], each at i * across + j * down: in rows or, where the operands changed places, columns.
+function unpaired(C, m, n, sums, across, down) {
   const half = (n + 1) >> 1;
-  const sums = new Float64Array(m * n);
-  for (let i = 0; i < m; i++) {
-    for (let j = 0; j < half; j++) {
+  for (let j = 0; j < half; j++) {
+    for (let i = 0; i < m; i++) {
       const both = C[i * half + j];
       const upper = Math.floor(both / SHIFT + 0.5); // the lower is less than half of 2^26
-      sums[i * n + 2 * j] = both - upper * SHIFT;
-      if (2 * j + 1 < n) sums[i * n + 2 * j + 1] = upper;
+      const place = i * across + 2 * j * down;
+      sums[place] = both - upper * SHIFT;
+      if (2 * j + 1 < n) sums[place + down] = upper;
     }
   }
-  return sums;
 }
 
 // [rows, columns] to [columns, rows], in squares of 16, which a cache holds.

@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 
 import pytest
 
 from samebits.base.yaml import read_yaml
+from samebits.exact.random import CENTRE, SIDE, TAIL
 from tests.conftest import ROOT, environment
 from tests.made.committed import locked, project
 
@@ -205,6 +207,16 @@ console.log(short(BigInt64Array.from(draws(1000000, 0, "d"), E)));
 const s = (draw) => Number(2n ** 40n + ((draw >> 11n) % (10n * 2n ** 40n))) / 2 ** 40;
 console.log(short(Float64Array.from(draws(1000000, 0, "s"), (draw) => log(s(draw)))));
 """
+
+
+def test_the_quantiles_constants_are_those_of_the_text():
+    """Of docs/exact.md, of the JavaScript, and of the Python: to the last digit."""
+    text = (ROOT / "docs/exact.md").read_text(encoding="utf-8").partition("A normal weight is")[2].split("```")[1]
+    written = [float(word) for word in re.findall(r"(?<= )\d\.\d+(?:e-?\d+)?", text)]
+    assert len(written) == 48
+    assert written == [c for ratio in (CENTRE, SIDE, TAIL) for polynomial in ratio for c in polynomial]
+    code = (ROOT / "site/starts.js").read_text().partition("const CENTRE")[2]
+    assert written == [float(word) for word in re.findall(r"\d\.\d+(?:e-?\d+)?", code)]
 
 
 def test_the_published_million_exponentials_and_logarithms():

@@ -18,7 +18,7 @@ def deliver(text: str, to: Path) -> None:
     if to == STDOUT:
         sys.stdout.write(text)
         sys.stdout.flush()
-    elif _is_written_through(to):
+    elif is_stream(to):
         try:
             with to.open("ab") as stream:  # for what may be a file that others write to as well
                 stream.write(text.encode())
@@ -29,6 +29,7 @@ def deliver(text: str, to: Path) -> None:
             scratch.write_bytes(text.encode())
 
 
-def _is_written_through(path: Path) -> bool:
+def is_stream(path: Path) -> bool:
+    """Whether what is written to `path` goes on from there, to a reader or a device."""
     is_open = str(path.absolute()).startswith(OPEN_FILES) and path.exists()
-    return is_open or (path.exists() and not path.is_file() and not path.is_dir())
+    return path == STDOUT or is_open or (path.exists() and not path.is_file() and not path.is_dir())

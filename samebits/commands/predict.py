@@ -9,7 +9,9 @@ import numpy as np
 import torch
 import typer
 
-from samebits.base.files import write_csv
+from samebits.base.destination import STDOUT, deliver, is_stream
+from samebits.base.errors import UserError
+from samebits.base.files import csv_text
 from samebits.inference import asked
 from samebits.inference.choose import choose
 from samebits.inference.classifier import Classifier
@@ -33,9 +35,11 @@ def main(
     top: Annotated[int, typer.Option(min=1, help="How many classes to tell of.")] = 3,
     invert: Annotated[bool | None, typer.Option(help="Dark on light, or not; by default the border tells.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
-    csv: Annotated[Path | None, typer.Option(help="Write a row for each image to this file.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write a row for each image here; - is stdout.")] = None,
 ) -> None:
     """Say what each IMAGE shows, after a model that was trained on DATASET."""
+    if as_json and csv == STDOUT:
+        raise UserError("--json and --csv cannot both be written to standard output")
     classifier = choose(dataset, run, model, seed, fetch)
     files, passed_over = asked.files(image)
     for words in passed_over:
@@ -43,13 +47,13 @@ def main(
     pictures = asked.pictures(files, classifier, invert)
     answers = _answers(classifier, pictures, top)
     if csv:
-        write_csv(csv, [_row(answer) for answer in answers])
+        deliver(csv_text([_row(answer) for answer in answers]), csv)
     if as_json:
         print(json.dumps(answers, indent=2, allow_nan=False))
-    elif csv:
+    elif csv and not is_stream(csv):
         doubted = sum(1 for answer in answers if answer["doubt"])
         print(f"{asked.number(len(answers), 'image')}: {csv}" + (f" ({doubted:,} not answered)" if doubted else ""))
-    else:
+    elif not csv:
         print("\n".join(_table(answer) for answer in answers))
 
 

@@ -1,6 +1,8 @@
 import csv
 import io
 import json
+import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -170,3 +172,21 @@ def test_a_damaged_file_that_is_not_the_pipelines_is_not_said_to_be_trained_agai
     (tmp_path / "mine.safetensors").write_bytes(b"x" * 9)
     with pytest.raises(UserError, match=r"is not a whole safetensors file \([^:]*: [^:]*\)$"):
         predict.main("digits", ["x.png"], model=str(tmp_path / "mine.safetensors"))
+
+
+@pytest.mark.parametrize("to", ["-", "/dev/stdout"])
+def test_a_csv_on_standard_output(to):
+    one = np.zeros((8, 8), np.uint8)
+    one[1:7, 3:5] = 255
+    done = ask("digits", "-", "--csv", to, data=png(one))
+    assert done.returncode == 0
+    assert done.stdout.startswith(b"image,predicted,probability,inverted")
+    assert done.stdout.count(b"standard input") == 1
+    assert done.stdout.count(b"\n") == 2
+    assert stat.S_ISLNK(os.lstat("/dev/stdout").st_mode)
+
+
+def test_two_documents_in_one_are_refused():
+    done = ask("digits", "-", "--csv", "-", "--json", data=b"")
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr == b"error: --json and --csv cannot both be written to standard output\n"

@@ -118,6 +118,16 @@ def test_archives_that_are_dropped_are_known_by_their_content(html, tmp_path):
 
 
 @browser
+def test_a_browser_without_workers_is_a_sentence(html, tmp_path):
+    (tmp_path / "verify.html").write_text(html)
+    with chromium.browser() as page:
+        page.call("Page.addScriptToEvaluateOnNewDocument", source="delete window.Worker")
+        page.call("Page.navigate", url=(tmp_path / "verify.html").as_uri())
+        said = page.wait("document.getElementById('said')?.textContent")
+    assert said == "This browser lets no page compute in the background (no workers), which this one needs."
+
+
+@browser
 def test_nothing_is_wider_than_a_telephone(html, tmp_path):
     with opened(html, tmp_path) as page:
         page.look(390, 800)

@@ -1,5 +1,6 @@
 """The independent program in JavaScript: it reaches dvc.lock's hashes, and what is planted in it is found and named."""
 
+import contextlib
 import hashlib
 import json
 import re
@@ -8,8 +9,12 @@ import subprocess
 
 import pytest
 
+from samebits.base import dvc
 from samebits.base.yaml import read_yaml
 from samebits.exact.random import CENTRE, SIDE, TAIL
+from samebits.learning.initial import order
+from samebits.tracking import best_effort
+from stages import train_scratch
 from tests.conftest import ROOT, environment
 from tests.made.committed import locked, project
 
@@ -48,7 +53,7 @@ PLANTED = {
     "a bit less for the weights": ("network", "layer.into, 7)", "layer.into, 6)", f"{EARLY}train_loss is "),
     "a bit less for the bias": ("network", "out, rows, 22)", "out, rows, 6)", EARLY),
     "p - onehot in float32": ("network", "? p - 1 : p)", "? f32(p - 1) : p)", "seed "),
-    "pixels divided at once": ("network", "f32(weight.scale[unit] * input.c)", "weight.scale[unit] / 255", EARLY),
+    "a sum in another order": ("elementary", "(t + t) + (t * z)", "t + (t + t * z)", "seed "),
     "one rounding for two": ("network", "f32(f32(sums[i]) * scale) +", "sums[i] * scale +", f"{EARLY}train_loss is "),
     "the update in float64": ("network", "f32(w[i] - f32(v[i] * lr))", "f32(w[i] - v[i] * 0.1)", EARLY),
     "another order of the images": ("numbers", "(draw & ~INDEX)", "(~draw & ~INDEX)", f"{EARLY}train_loss is "),
@@ -70,6 +75,30 @@ def test_what_is_planted_in_the_javascript_is_named(fault, tmp_path):
     assert "digits scratch: DIFFERENT from dvc.lock (" in done.stdout
     assert f"  dvc.lock has: {locked('digits', 'scratch')}\n" in done.stdout
     assert f"  first difference: {said}" in done.stdout
+
+
+@pytest.mark.parametrize("fault", [
+    ("samebits.exact.integers.plain.bias_gradient", lambda g, what: g.sum(-2)),
+    ("samebits.learning.training.order", lambda *place: order(*place).flip(0)),
+])  # fmt: skip
+def test_what_is_planted_in_python_is_named(fault, tmp_path):
+    """A sum rounded as it comes, and images from the last to the first; both as if they had been committed."""
+    shutil.copytree(project(), tmp_path / "copy")
+    folder = tmp_path / "copy/models/digits/scratch"
+    before = {path: dvc.md5(path) for path in sorted(folder.iterdir())}
+    with contextlib.chdir(tmp_path / "copy"), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEED_STORE", "off")
+        patch.setattr(best_effort, "publish", lambda *datasets: None)
+        patch.setattr(*fault)
+        train_scratch.main("digits")
+    lock = (tmp_path / "copy/dvc.lock").read_text()
+    for path, md5 in before.items():
+        assert dvc.md5(path) != md5
+        lock = lock.replace(md5, dvc.md5(path))
+    (tmp_path / "copy/dvc.lock").write_text(lock)
+    done = verify("digits", "scratch", cwd=tmp_path / "copy")
+    assert done.returncode == 1
+    assert "  first difference: seed 0, epoch 1: " in done.stdout
 
 
 def claiming(folder, name, content):

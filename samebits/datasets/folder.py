@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from samebits.base.errors import UserError
 from samebits.datasets import catalog, local
@@ -47,7 +48,7 @@ def _read(folder: Path, shown: Path, entry: catalog.Folder) -> Split:
     ordered = sorted(names, key=lambda name: entry.classes.index(name.parts[0]))  # stable: by name in a class
     height, width = entry.image
     images = np.empty((len(ordered), height, width), np.uint8)
-    for place, name in enumerate(ordered):
+    for place, name in enumerate(tqdm(ordered, desc=f"reading {shown}", unit="picture", disable=None)):
         picture = decode((folder / name).read_bytes(), str(shown / name))
         if picture.size != (width, height):
             raise OtherSizeError(

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tqdm import tqdm
+
 from samebits.base.errors import UserError
 from samebits.base.files import beside, sha256
 from samebits.datasets import foreign
@@ -95,7 +97,8 @@ def refuse_broken_link(path: Path) -> None:
 
 def digest(folder: Path) -> str:
     """Return the SHA-256 of a folder's content: of what `sha256sum` prints of its files, in the order of `files`."""
-    lines = (f"{sha256(folder / name)}  {name.as_posix()}\n" for name in files(folder))
+    names = tqdm(files(folder), desc=f"hashing {folder}", unit="file", disable=None)
+    lines = (f"{sha256(folder / name)}  {name.as_posix()}\n" for name in names)
     return hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()
 
 

@@ -42,8 +42,9 @@ def make_clone(commit: str, folder: Path) -> Path:
 def take_lock(clone: Path, commit: str) -> Lock:
     """Return the entries of dvc.lock in the clone and remove it, so that there DVC knows of no result."""
     values = read_yaml(clone / paths.LOCK)
-    if not parse(values, lockfile.Lock, f"dvc.lock at {commit}").stages:
+    if not isinstance(values, dict) or not values.get("stages"):
         raise UserError(f"dvc.lock at {commit} has no entries: `make repro` makes them, then it is to be committed")
+    parse(values, lockfile.Lock, f"dvc.lock at {commit}")
     entries: Lock = values["stages"]
     (clone / paths.LOCK).unlink()
     return entries

@@ -107,13 +107,21 @@ class Store:
         run_id = self.client.create_run(self.experiment, started, tags, record.name).info.run_id
         model = self._add_model(record, run_id) if record.model else None
         self._log(run_id, record.params, record.metrics, ended, model)
-        self.client.log_inputs(run_id, [_input(record)])
+        self._log_input(run_id, _input(record))
         self.client.log_artifacts(run_id, str(artifacts))
         for seed, curves in record.seeds.items():
             self._add_seed(record, run_id, seed, curves, started, ended)
         # Last, since only a whole run is a finished one.
         self.client.set_terminated(run_id, end_time=ended)
         return bool(self.find(record.key) == run_id)
+
+    def _log_input(self, run_id: str, dataset: DatasetInput) -> None:
+        try:
+            self.client.log_inputs(run_id, [dataset])
+        except MlflowException as error:
+            if "UniqueViolation" not in str(error) and "UNIQUE" not in str(error):
+                raise
+            self.client.log_inputs(run_id, [dataset])  # another publisher has added the same dataset meanwhile
 
     def _add_seed(self, record: Record, parent: str, seed: int, curves: Curves, started: int, ended: int) -> None:
         names = {"dataset": record.dataset, "run": record.run, "seed": str(seed)}

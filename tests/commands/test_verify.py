@@ -41,7 +41,7 @@ from safetensors.numpy import load_file, save_file
 
 stage, dataset = [*sys.argv, ""][1:3]
 if "SEEN" in os.environ:
-    names = ["MLFLOW_TRACKING_URI", "DATASET_MIRROR"]
+    names = ["MLFLOW_TRACKING_URI", "DATASET_MIRROR", "DVC_ROOT"]
     seen = {name: os.environ.get(name) for name in names}
     seen |= {"folder": os.getcwd(), "downloads": os.path.realpath("data/.downloads")}
     Path(os.environ["SEEN"]).write_text(json.dumps(seen))
@@ -135,7 +135,7 @@ def test_reproduced(toy):
     assert run("git", "status", "--porcelain", cwd=toy).stdout == ""
     stage = json.loads((toy.parent / "seen").read_text())
     assert stage["folder"].startswith(f"{toy.parent}/temporary/samebits-")
-    assert stage["MLFLOW_TRACKING_URI"] == f"sqlite:///{stage['folder']}/mlflow.db"
+    assert (stage["MLFLOW_TRACKING_URI"], stage["DVC_ROOT"]) == ("sqlite:///mlflow.db", stage["folder"])
     assert not mine.exists()
     assert os.path.realpath(stage["DATASET_MIRROR"]) == str(toy.parent / "data")
     assert stage["downloads"] == str(toy / "data" / ".downloads")

@@ -133,25 +133,25 @@ def _fine(digit: Image.Image, random: np.random.Generator) -> Image.Image:
 # ---- scans
 
 
+def _framed(sheet: Image.Image, inset: int, width: int) -> Image.Image:
+    box = (inset, inset, sheet.width - 1 - inset, sheet.height - 1 - inset)
+    ImageDraw.Draw(sheet).rectangle(box, outline=0, width=width)
+    return sheet
+
+
 @_kind("a black frame round the page")
 def _frame(digit: Image.Image, random: np.random.Generator) -> Image.Image:
-    sheet = _page(digit)
-    ImageDraw.Draw(sheet).rectangle((0, 0, SIDE - 1, SIDE - 1), outline=0, width=12)
-    return sheet
+    return _framed(_page(digit), inset=0, width=12)
 
 
 @_kind("a thin black frame")
 def _thin_frame(digit: Image.Image, random: np.random.Generator) -> Image.Image:
-    sheet = _page(digit)
-    ImageDraw.Draw(sheet).rectangle((0, 0, SIDE - 1, SIDE - 1), outline=0, width=2)
-    return sheet
+    return _framed(_page(digit), inset=0, width=2)
 
 
 @_kind("a black frame, 28 x 28")
 def _small_frame(digit: Image.Image, random: np.random.Generator) -> Image.Image:
-    sheet = _page(digit, 28)
-    ImageDraw.Draw(sheet).rectangle((0, 0, 27, 27), outline=0, width=1)
-    return sheet
+    return _framed(_page(digit, 28), inset=0, width=1)
 
 
 @_kind("a page that lies askew on a black ground")
@@ -165,9 +165,7 @@ def _askew(digit: Image.Image, random: np.random.Generator) -> Image.Image:
 
 @_kind("a frame drawn a little inside the edge")
 def _box(digit: Image.Image, random: np.random.Generator) -> Image.Image:
-    sheet = _page(digit)
-    ImageDraw.Draw(sheet).rectangle((14, 14, SIDE - 15, SIDE - 15), outline=0, width=3)
-    return sheet
+    return _framed(_page(digit), inset=14, width=3)
 
 
 @_kind("black along one edge")

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +31,15 @@ def run_stage(main: Callable[..., None]) -> None:
 def note(text: str) -> None:
     """Say something beside the verdict, which alone goes to stdout."""
     print(f"note: {text}", file=sys.stderr, flush=True)
+
+
+def require_named(what: str, name: str) -> None:
+    """Raise UserError unless `name`, given as `what`, is one as datasets and signers have it."""
+    from samebits.base.schema import NAMED  # here, for a list of commands need not wait for pydantic
+
+    pattern, wanted = NAMED
+    if not re.fullmatch(pattern, name):
+        raise UserError(f"{what} is '{name}', but it should be {wanted}")
 
 
 def require_project() -> None:

@@ -41,11 +41,16 @@ def files_of(path: Path) -> list[Path]:
     return sorted(file for file in files if not (file.name.startswith(".") and file.suffix == ".part"))
 
 
+def contents(folder: Path) -> dict[str, str]:
+    """Return the hash of each file in a folder, by its name there."""
+    return {file.relative_to(folder).as_posix(): md5(file) for file in files_of(folder)}
+
+
 def md5_of(path: Path) -> str:
     """Return the hash by which DVC knows an output, "" of one that is missing; a folder's is of a list of its files."""
     if not path.is_dir():
         return md5(path) if path.is_file() else ""
-    names = sorted((file.relative_to(path).as_posix(), md5(file)) for file in files_of(path))
+    names = sorted(contents(path).items())
     listed = json.dumps([{"md5": digest, "relpath": name} for name, digest in names], sort_keys=True)
     return f"{hashlib.md5(listed.encode()).hexdigest()}.dir"
 

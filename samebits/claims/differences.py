@@ -44,7 +44,7 @@ def origins_that_differ(recorded: Lock, fresh: Lock) -> list[str]:
     """
     made = {Path(path) for entry in fresh.values() for path in outputs(entry)}
     pairs = [pair for stage in fresh for pair in _origins(fresh[stage]).items() ^ _origins(recorded[stage]).items()]
-    return sorted({name for name, _ in pairs if not _made(Path(name), made)})
+    return sorted({name for name, _ in pairs if not is_made(Path(name), made)})
 
 
 def explain(difference: Difference, recorded: Path, here: Path, cache: Path) -> str:
@@ -61,7 +61,7 @@ def explain(difference: Difference, recorded: Path, here: Path, cache: Path) -> 
         listing = cache / dvc.address(old[0])
         if not listing.exists():
             return _unknown(path, old, new)
-        files = {entry["relpath"]: entry["md5"] for entry in read_json(listing)}, _listing(here / path)
+        files = {entry["relpath"]: entry["md5"] for entry in read_json(listing)}, dvc.contents(here / path)
         names = [name for name in _tensors_first({*files[0], *files[1]}) if files[0].get(name) != files[1].get(name)]
         if not names:
             return _hashes(path, old, new)
@@ -104,10 +104,6 @@ def _origins(entry: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _made(dependency: Path, outs: set[Path]) -> bool:
+def is_made(dependency: Path, outs: set[Path]) -> bool:
     """Whether the pipeline makes it: it is an output, lies in one or holds some."""
     return any(dependency.is_relative_to(out) or out.is_relative_to(dependency) for out in outs)
-
-
-def _listing(folder: Path) -> dict[str, str]:
-    return {file.relative_to(folder).as_posix(): dvc.md5(file) for file in folder.rglob("*") if file.is_file()}

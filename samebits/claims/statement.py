@@ -15,6 +15,7 @@ from samebits.base import dvc, git, lockfile, paths
 from samebits.base.errors import UserError
 from samebits.base.files import sha256
 from samebits.base.params import load
+from samebits.claims.differences import is_made
 
 TYPE, PREDICATE = "https://in-toto.io/Statement/v1", "urn:samebits:reproduced:1"
 PACKAGES = ("torch", "numpy", "numba", "dvc")
@@ -117,9 +118,9 @@ def _outputs(stages: Mapping[str, lockfile.Stage]) -> Hashes:
 
 def _code(stages: Mapping[str, lockfile.Stage]) -> Hashes:
     """SHA-256 of each file that stages depend on and that none makes."""
-    made = {out.path for stage in stages.values() for out in stage.outs}
+    made = {Path(out.path) for stage in stages.values() for out in stage.outs}
     deps = sorted({dep.path for stage in stages.values() for dep in stage.deps})
-    roots = [Path(dep) for dep in deps if not any(Path(out).is_relative_to(dep) or dep == out for out in made)]
+    roots = [Path(dep) for dep in deps if not is_made(Path(dep), made)]
     files = (file for root in roots for file in dvc.files_of(root) if "__pycache__" not in file.parts)
     return {file.as_posix(): sha256(file) for file in files}
 

@@ -1,7 +1,6 @@
 """Declare data of one's own: look at a table, pictures or arrays and say what data/catalog.yaml needs of them."""
 
 import io
-import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,9 +8,10 @@ import typer
 from ruamel.yaml import YAML
 
 from samebits.base import paths
+from samebits.base.command_line import require_named
 from samebits.base.errors import UserError
 from samebits.base.files import whole, write_text
-from samebits.base.schema import NAMED, parse
+from samebits.base.schema import parse
 from samebits.datasets import catalog
 from samebits.datasets.catalog import Catalog
 from samebits.datasets.declaring import TEST_SHARE, declare
@@ -34,9 +34,7 @@ def main(
     write: Annotated[bool, typer.Option("--write", help="Append the entry to data/catalog.yaml.")] = False,
 ) -> None:
     """Print the entry of PATH for data/catalog.yaml, after reading all of it as the pipeline will."""
-    pattern, wanted = NAMED
-    if not re.fullmatch(pattern, name):
-        raise UserError(f"NAME is '{name}', but it should be {wanted}")
+    require_named("NAME", name)
     known = catalog.load(paths.CATALOG)
     if name in known.root:
         raise UserError(f"{paths.CATALOG} has an entry {name} already: take it out, or choose another name")

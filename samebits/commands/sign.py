@@ -4,15 +4,14 @@ claims/NAME.json is what NAME signed, claims/keys/NAME.pem the key that tells it
 """
 
 import json
-import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from samebits.base.command_line import require_named
 from samebits.base.errors import UserError
 from samebits.base.files import json_text, read_json, write_json, write_text
-from samebits.base.schema import NAMED
 from samebits.claims import envelope, statement
 
 CLAIMS = Path("claims")
@@ -37,9 +36,7 @@ def main(
 
 
 def _sign(path: Path, name: str) -> None:
-    pattern, wanted = NAMED
-    if not re.fullmatch(pattern, name):
-        raise UserError(f"--as is '{name}', but it should be {wanted}")
+    require_named("--as", name)
     key = envelope.private_key(path)
     known = KEYS / f"{name}.pem"
     if known.exists() and envelope.fingerprint(envelope.public_key(known)) != envelope.fingerprint(key.public_key()):

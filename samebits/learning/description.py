@@ -53,7 +53,7 @@ def _columns(found: Description) -> list[tuple[str, float, float]]:
     for name, least, greatest in columns:
         if not isinstance(name, str) or not isinstance(least, float) or not isinstance(greatest, float):
             raise TypeError
-        if not 0 <= greatest - least < math.inf:
+        if greatest < least or not math.isfinite(greatest - least):
             raise ValueError
     if [1, len(columns)] != found.image:
         raise ValueError

@@ -158,3 +158,30 @@ def test_dvc_killed_alone_takes_the_stage_along_and_a_repro_at_once_is_told_of_i
     assert f"error: stage preprocess@digits is in use by process {stage} on " in refused.stderr
     assert "Traceback" not in refused.stderr
     assert outputs(made) == before
+
+
+DROPPED = """
+import gc, time
+class Deaf:
+    def __del__(self):
+        print('slow', flush=True)
+        time.sleep(5)
+x = Deaf()
+x.itself = x
+del x
+gc.collect()
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_while_python_drops_exceptions(made, before, number):
+    """In a destructor, or in the import of a module, where nothing can be raised: it is not lost."""
+    with planted(made / "samebits/datasets/split.py", DROPPED):
+        process = begin("-m", "dvc", "repro", "--single-item", "--force", "preprocess@digits", cwd=made)
+        wait_until_said(process, "slow")
+        os.kill(stage_of(made), number)
+        said = ended(process, seconds=30)
+    assert "interrupted" in said
+    assert "Deaf" not in said
+    assert outputs(made) == before

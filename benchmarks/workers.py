@@ -34,7 +34,7 @@ def main(seeds: int = 6, epochs: int = 3) -> None:
     block = params.mlp.model_copy(update={"seeds": list(range(seeds)), "epochs": epochs})
     params, summary = params.model_copy(update={"mlp": block}), load_summary(paths.processed("mnist"))
     course = course_of("mlp", fused.build, params, summary, device.chosen())
-    ways: dict[str, Callable[[], str]] = {
+    ways: dict[str, Callable[[], tuple[str, float]]] = {
         "in this process": partial(run, course, ""),
         "WORKERS=2": partial(run, course, "2"),
         "Dask, three workers": partial(on_cluster, course, killing=False),
@@ -45,24 +45,26 @@ def main(seeds: int = 6, epochs: int = 3) -> None:
     digests = set()
     for _ in range(ROUNDS):
         for way, do in ways.items():
-            started = time.perf_counter()
-            digests.add(do())
-            seconds[way].append(time.perf_counter() - started)
+            digest, taken = do()
+            digests.add(digest)
+            seconds[way].append(taken)
     here = seconds["in this process"]
-    for way, taken in seconds.items():
-        ratio = statistics.median(a / b for a, b in zip(taken, here, strict=True))
-        print(f"{way:28} {statistics.median(taken):6.1f} s   {ratio:.2f} of one process")
+    for way, all_taken in seconds.items():
+        ratio = statistics.median(a / b for a, b in zip(all_taken, here, strict=True))
+        print(f"{way:28} {statistics.median(all_taken):6.1f} s   {ratio:.2f} of one process")
     print(f"{seeds} seeds, {epochs} epochs, {ROUNDS} rounds: {len(digests)} digest")
 
 
-def run(course: Course, workers: str) -> str:
-    """Train the course, and return a digest of what it ends in."""
+def run(course: Course, workers: str) -> tuple[str, float]:
+    """Train the course, and return a digest of what it ends in and its seconds."""
     os.environ["WORKERS"] = workers
+    begun = time.perf_counter()
     ends = trained(course)
-    return exact.digest({f"{end.seed}.{name}": x for end in ends for name, x in end.carried.items()})
+    taken = time.perf_counter() - begun
+    return exact.digest({f"{end.seed}.{name}": x for end in ends for name, x in end.carried.items()}), taken
 
 
-def on_cluster(course: Course, killing: bool) -> str:
+def on_cluster(course: Course, killing: bool) -> tuple[str, float]:
     """Train it on a cluster of three workers, one of which is perhaps killed after some seconds."""
     with (
         started("distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", str(PORT)),

@@ -1,21 +1,12 @@
 // MD5 (RFC 1321) of bytes: the hash by which DVC, and so dvc.lock, names a file.
 
-import { hex, padded } from "./sha256.js";
+import { digest, hex } from "./sha256.js";
 
 const TURNS = [[7, 12, 17, 22], [5, 9, 14, 20], [4, 11, 16, 23], [6, 10, 15, 21]]; // of the four rounds
 const SINES = Int32Array.from({ length: 64 }, (_, i) => Math.floor(Math.abs(Math.sin(i + 1)) * 2 ** 32));
 
 export function md5(bytes) {
-  const whole = new DataView(padded(bytes, true).buffer);
-  const state = Int32Array.of(0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476);
-  const words = new Int32Array(16);
-  for (let place = 0; place < whole.byteLength; place += 64) {
-    for (let i = 0; i < 16; i++) words[i] = whole.getInt32(place + 4 * i, true);
-    mixWords(state, words);
-  }
-  const digest = new DataView(new ArrayBuffer(16));
-  state.forEach((word, i) => digest.setInt32(4 * i, word, true));
-  return hex(new Uint8Array(digest.buffer));
+  return hex(digest(bytes, Int32Array.of(0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476), mixWords, true));
 }
 
 function mixWords(state, words) {

@@ -20,29 +20,33 @@ function root(x, n) {
   return low;
 }
 
-// The bytes, a bit 1, zeros up to whole blocks of 64 bytes, the last 8 of which hold the length in bits. MD5 pads so too.
-export function padded(bytes, littleEndian) {
+export const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+
+export function sha256(bytes) {
+  return digest(bytes, Int32Array.from(SQUARES), mixBlock, false);
+}
+
+// What SHA-256 and MD5 share: the bytes in blocks of 16 words, each mixed into the state, which is the digest at the end.
+export function digest(bytes, state, mix, littleEndian) {
+  const whole = new DataView(padded(bytes, littleEndian).buffer);
+  const words = new Int32Array(64);
+  for (let place = 0; place < whole.byteLength; place += 64) {
+    for (let i = 0; i < 16; i++) words[i] = whole.getInt32(place + 4 * i, littleEndian);
+    mix(state, words);
+  }
+  const found = new DataView(new ArrayBuffer(4 * state.length));
+  state.forEach((word, i) => found.setInt32(4 * i, word, littleEndian));
+  return new Uint8Array(found.buffer);
+}
+
+// The bytes, a bit 1, zeros up to whole blocks of 64 bytes, the last 8 of which hold the length in bits.
+function padded(bytes, littleEndian) {
   const blocks = Math.floor((bytes.length + 8) / 64) + 1;
   const whole = new Uint8Array(64 * blocks);
   whole.set(bytes);
   whole[bytes.length] = 0x80;
   new DataView(whole.buffer).setBigUint64(whole.length - 8, BigInt(bytes.length) * 8n, littleEndian);
   return whole;
-}
-
-export const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-
-export function sha256(bytes) {
-  const whole = new DataView(padded(bytes, false).buffer);
-  const state = Int32Array.from(SQUARES);
-  const words = new Int32Array(64);
-  for (let place = 0; place < whole.byteLength; place += 64) {
-    for (let i = 0; i < 16; i++) words[i] = whole.getInt32(place + 4 * i, false);
-    mixBlock(state, words);
-  }
-  const digest = new DataView(new ArrayBuffer(32));
-  state.forEach((word, i) => digest.setInt32(4 * i, word, false));
-  return new Uint8Array(digest.buffer);
 }
 
 function mixBlock(state, words) {

@@ -60,6 +60,11 @@ def history(dataset: str, run: str) -> Path:
     return MODELS / dataset / run / "history.csv"
 
 
+def chain(dataset: str, run: str) -> Path:
+    """Return a hash of each seed after each epoch."""
+    return MODELS / dataset / run / "chain.csv"
+
+
 def metrics(dataset: str, run: str) -> Path:
     """Return accuracy and loss over the seeds."""
     return METRICS / dataset / f"{run}.json"

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from samebits.base.errors import UserError
 from samebits.datasets.split import Split
+from samebits.exact import NonFinite, at
+from samebits.learning import chain
 from samebits.learning.arithmetic import Arithmetic, Name, arithmetic, prepared
 from samebits.learning.initial import Layer, first_layers
 from samebits.learning.learner import Learner
@@ -27,14 +30,20 @@ Build = Callable[[Arithmetic, list[Layer], "Training"], Learner]
 
 @dataclass(frozen=True)
 class Standing:
-    """How far a seed has come: its epochs, their rows of history, and what its learner carries on from there, without
-    a seeds' axis; at the end that is its model alone.
+    """How far a seed has come: its epochs, their rows of history, what its learner carries on from there, without a
+    seeds' axis (at the end that is its model alone), and the chain of its epochs, a hash each.
     """
 
     seed: int
     epoch: int = 0
     rows: list[Row] = field(default_factory=list)
     carried: Mapping[str, Tensor] = field(default_factory=dict)
+    chain: list[str] = field(default_factory=list)
+
+    def after(self, row: Row, carried: Mapping[str, Tensor]) -> Standing:
+        """Return where the seed stands one epoch later. Raises NonFinite for what is no number in what it carries."""
+        sha = chain.link(self.chain[-1] if self.chain else chain.BEGIN, row, carried)
+        return Standing(self.seed, self.epoch + 1, [*self.rows, row], carried, [*self.chain, sha])
 
 
 @dataclass(frozen=True)
@@ -87,15 +96,23 @@ class Course:
         reached, end = Group(list(group), learner, self.block.epochs), start + (epochs or self.block.epochs)
         ahead = range(start + 1, min(end, self.block.epochs) + 1)
         for rows in fit(ops, learner, self.splits, self.block, seeds, self.name, ahead):
-            reached = reached.after(rows)
+            reached = self._after(reached, rows)
             yield reached
+
+    def _after(self, reached: Group, rows: Sequence[Row]) -> Group:
+        try:
+            return reached.after(rows)
+        except NonFinite as error:
+            seed, epoch = (rows[int(str(error.place.pop("entry")))][name] for name in ("seed", "epoch"))
+            advice = f"at lr {self.block.lr}; try a smaller lr"
+            raise UserError(f"{self.name} seed {seed}, at the end of epoch {epoch}: {error} {advice}") from None
 
 
 @dataclass(frozen=True)
 class Group:
-    """Seeds side by side after an epoch; only who asks where they stand pays for copies."""
+    """Seeds side by side after an epoch; what they carry is the learner's own, and changes with its next epoch."""
 
-    seeds: list[Standing]  # but for what they carry
+    seeds: list[Standing]
     learner: Learner
     epochs: int  # of the whole course
 
@@ -105,17 +122,19 @@ class Group:
         return self.seeds[0].epoch == self.epochs
 
     def after(self, rows: Sequence[Row]) -> Group:
-        """Return the group as it is one epoch later."""
-        further = [
-            Standing(each.seed, each.epoch + 1, [*each.rows, row]) for each, row in zip(self.seeds, rows, strict=True)
-        ]
+        """Return the group as it is one epoch later. Raises NonFinite, whose `entry` is the seed's place."""
+        last = self.seeds[0].epoch + 1 == self.epochs
+        all_carry = self.learner.state() if last else self.learner.carried()
+        on_cpu = {name: tensor.cpu() for name, tensor in all_carry.items()}
+        further = []
+        for i, (each, row) in enumerate(zip(self.seeds, rows, strict=True)):
+            with at(entry=i):
+                further.append(each.after(row, {name: tensor[i] for name, tensor in on_cpu.items()}))
         return Group(further, self.learner, self.epochs)
 
     def standings(self) -> list[Standing]:
-        """Return where each seed stands now, on the CPU, in memory of its own."""
-        carried = self.learner.state() if self.ended else self.learner.carried()
-        carried = {name: tensor.cpu() for name, tensor in carried.items()}
+        """Return where each seed stands now, what it carries in memory of its own."""
         return [
-            Standing(each.seed, each.epoch, each.rows, {name: tensor[i].clone() for name, tensor in carried.items()})
-            for i, each in enumerate(self.seeds)
+            replace(each, carried={name: tensor.clone() for name, tensor in each.carried.items()})
+            for each in self.seeds
         ]

@@ -16,7 +16,7 @@ from samebits.datasets.arrays import Summary, load_summary
 from samebits.datasets.scale import SCALE, Scale
 from samebits.datasets.split import Split, load_split
 from samebits.exact import Refused
-from samebits.learning import device
+from samebits.learning import chain, device
 from samebits.learning.arithmetic import VERSIONS, arithmetic
 from samebits.learning.course import Build, Course, Standing
 from samebits.learning.description import Description
@@ -27,7 +27,8 @@ Trained = Callable[[Course], list[Standing]]
 
 
 def train(dataset: str, run: str, build: Build, params: Params, trained: Trained) -> None:
-    """Train `run`, one of params.RUNS, on a dataset's splits; write its model.safetensors and history.csv.
+    """Train `run`, one of params.RUNS, on a dataset's splits; write its model.safetensors, history.csv
+    and chain.csv.
 
     `build` makes the learner from its first weights. A log tells what does not belong in an output: device,
     threads, seconds, versions. Raises UserError when the data are missing or a loss stops being finite.
@@ -41,6 +42,7 @@ def train(dataset: str, run: str, build: Build, params: Params, trained: Trained
     description = Description(dataset, run, version, summary.classes, summary.image, seeds, columns)
     write_model(model := paths.model(dataset, run), [dict(end.carried) for end in ends], description)
     write_csv(paths.history(dataset, run), [row for end in ends for row in end.rows])
+    write_csv(paths.chain(dataset, run), [row for end in ends for row in chain.table(end.rows, end.chain)])
     seconds = time.perf_counter() - started
     log(dataset, run, {"model_sha256": sha256(model), "seconds": seconds, **_resources(where)})
 

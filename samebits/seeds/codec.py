@@ -10,7 +10,7 @@ from safetensors.torch import load, save
 
 from samebits.learning.course import Standing
 
-KEY, FORM = "samebits", b"samebits seeds 1 "
+KEY, FORM = "samebits", b"samebits seeds 2 "
 
 
 class DamagedError(ValueError):
@@ -20,7 +20,7 @@ class DamagedError(ValueError):
 def encode(standings: Sequence[Standing], about: Mapping[str, Any]) -> bytes:
     """Return the bytes of where some seeds stand, and of whatever else JSON can say `about` them."""
     tensors = {f"{i}.{name}": tensor for i, each in enumerate(standings) for name, tensor in each.carried.items()}
-    seeds = [{"seed": each.seed, "epoch": each.epoch, "rows": each.rows} for each in standings]
+    seeds = [{"seed": each.seed, "epoch": each.epoch, "rows": each.rows, "chain": each.chain} for each in standings]
     body = save(tensors, {KEY: json.dumps({"seeds": seeds, "about": dict(about)})})
     return FORM + hashlib.sha256(body).hexdigest().encode() + b"\n" + body
 
@@ -35,7 +35,7 @@ def decode(data: bytes) -> tuple[list[Standing], dict[str, Any]]:
         header = json.loads(body[8 : 8 + int.from_bytes(body[:8], "little")])
         said, tensors = json.loads(header["__metadata__"][KEY]), load(body)
         standings = [
-            Standing(each["seed"], each["epoch"], each["rows"], _under(f"{i}.", tensors))
+            Standing(each["seed"], each["epoch"], each["rows"], _under(f"{i}.", tensors), each["chain"])
             for i, each in enumerate(said["seeds"])
         ]
         return standings, said["about"]

@@ -94,7 +94,7 @@ def comes_out_again(entry: Entry) -> bool | None:
     [*_, last] = here(course, None, [Standing(entry.standing.seed)])
     [end], kept = last, entry.standing
     same = [torch.equal(_bits(kept.carried[name]), _bits(tensor)) for name, tensor in end.carried.items()]
-    return kept.carried.keys() == end.carried.keys() and all(same) and kept.rows == end.rows
+    return kept.carried.keys() == end.carried.keys() and all(same) and (kept.rows, kept.chain) == (end.rows, end.chain)
 
 
 def _bits(x: torch.Tensor) -> torch.Tensor:

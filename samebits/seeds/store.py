@@ -78,6 +78,8 @@ def fitting(data: bytes, seed: int, decides: Mapping[str, Any], epochs: int) -> 
     [standing] = standings
     if [row.get("epoch") for row in standing.rows] != list(range(1, standing.epoch + 1)) or standing.epoch > epochs:
         raise DamagedError("it has other epochs")
+    if len(standing.chain) != standing.epoch:
+        raise DamagedError("its chain has other epochs")
     return standing
 
 

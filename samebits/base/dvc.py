@@ -38,7 +38,12 @@ def files_of(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path] if path.is_file() else []
     files = (file for file in path.rglob("*") if file.is_file())
-    return sorted(file for file in files if not (file.name.startswith(".") and file.suffix == ".part"))
+    return sorted(file for file in files if not _ignored(file))
+
+
+def _ignored(file: Path) -> bool:
+    """Whether .dvcignore has it."""
+    return "__pycache__" in file.parts or (file.name.startswith(".") and file.suffix == ".part")
 
 
 def contents(folder: Path) -> dict[str, str]:

@@ -121,7 +121,7 @@ def _code(stages: Mapping[str, lockfile.Stage]) -> Hashes:
     made = {Path(out.path) for stage in stages.values() for out in stage.outs}
     deps = sorted({dep.path for stage in stages.values() for dep in stage.deps})
     roots = [Path(dep) for dep in deps if not is_made(Path(dep), made)]
-    files = (file for root in roots for file in dvc.files_of(root) if "__pycache__" not in file.parts)
+    files = (file for root in roots for file in dvc.files_of(root))
     return {file.as_posix(): sha256(file) for file in files}
 
 

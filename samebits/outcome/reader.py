@@ -17,7 +17,7 @@ from samebits.base.errors import UserError, reason
 from samebits.base.files import read_json, sha256
 from samebits.base.params import RUNS, Params, Training
 from samebits.base.schema import told
-from samebits.outcome import forms
+from samebits.outcome import chains, forms
 from samebits.outcome.finished import Data, Dataset, Run
 
 SHARES = {"precision", "recall", "f1", "probability", "train_accuracy", "test_accuracy", "validation_accuracy"}
@@ -86,6 +86,9 @@ def read_run(data: Data, name: str, params: Params) -> Run:
         raise StaleError(predictions, f"is about other images than {paths.split(dataset, 'test')}", evaluate)
     if list(zip(run.history["seed"], run.history["epoch"], strict=True)) != _rows(training):
         raise StaleError(history, "has other seeds or epochs than params.yaml", train)
+    chain = paths.chain(dataset, name)  # which is not there after a commit that made none
+    if chain.exists() and list(_read(chain, train, chains.read)) != _rows(training):
+        raise StaleError(chain, "has other seeds or epochs than params.yaml", train)
     if run.metrics["model_sha256"] != _read(model, train, sha256):
         raise StaleError(metrics, f"was measured on another model than {model}", evaluate)
     if run.metrics["seeds"] != training.seeds:

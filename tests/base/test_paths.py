@@ -25,9 +25,10 @@ def named(*found: object) -> set[str]:
 def test_what_the_stages_write():
     assert declared("download", dataset="x") == named(paths.raw("x"))
     assert declared("preprocess", dataset="x") == named(paths.processed("x"))
-    assert declared("train-scratch", dataset="x") == named(paths.model("x", "scratch"), paths.history("x", "scratch"))
+    trained = (paths.model, paths.history, paths.chain)
+    assert declared("train-scratch", dataset="x") == named(*(path("x", "scratch") for path in trained))
     for run in ("concise", "mlp"):
-        assert declared("train-concise", dataset="x", run=run) == named(paths.model("x", run), paths.history("x", run))
+        assert declared("train-concise", dataset="x", run=run) == named(*(path("x", run) for path in trained))
     each = (paths.metrics, paths.classes, paths.confusion, paths.predictions)
     once = (paths.comparison("x"), paths.calibration("x"), paths.shared_start("x"))
     assert declared("evaluate", dataset="x") == named(*once, *(path("x", run) for path in each for run in RUNS))

@@ -1,0 +1,213 @@
+"""One seed up to one epoch, held against the chain: real trainings of digits, real faults."""
+
+import contextlib
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+import typer
+from safetensors.torch import load_file, save_file
+
+from samebits.base import dvc, paths
+from samebits.base.errors import UserError
+from samebits.base.files import write_json
+from samebits.base.yaml import read_yaml
+from samebits.commands import audit
+from samebits.learning import course, scratch, training
+from stages import download, preprocess, train_concise, train_scratch
+from tests.made.trained import PARAMS, ROOT
+
+CODE = Path("samebits/learning/scratch.py")
+CHAIN, HISTORY, MODEL = (path("digits", "mlp") for path in (paths.chain, paths.history, paths.model))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A project in which scratch and mlp are trained, with its dvc.lock."""
+    folder = tmp_path_factory.mktemp("audit")
+    (folder / "params.yaml").write_text(PARAMS)
+    for name in ("dvc.yaml", "data/catalog.yaml", CODE):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes((ROOT / name).read_bytes())
+    with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patch:
+        for name in ("DATASET_MIRROR", "DEVICE", "WORKERS", "DVC_ROOT"):
+            patch.delenv(name, raising=False)
+        for stage in (download, preprocess, train_scratch):
+            stage.main("digits")
+        train_concise.main("digits", "mlp")
+        lock()
+    return folder
+
+
+@pytest.fixture
+def here(made, tmp_path, monkeypatch):
+    """A copy of it."""
+    shutil.copytree(made, tmp_path / "here")
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "here"))
+
+
+def lock():
+    """Write dvc.lock as DVC would for what is here now."""
+
+    def files(*found):
+        return [{"path": str(path), "md5": dvc.md5_of(path), "size": 1} for path in found if path.exists()]
+
+    values = read_yaml(paths.PARAMS)
+    stages = {"preprocess@digits": {"cmd": "python", "outs": files(paths.processed("digits"))}}
+    for run, stage in (("scratch", "train-scratch@digits"), ("mlp", "train-concise@digits-mlp")):
+        stages[stage] = {
+            "cmd": "python",
+            "deps": files(CODE, paths.processed("digits")),
+            "params": {"params.yaml": {name: values[name] for name in ("arithmetic", run)}},
+            "outs": files(*(path("digits", run) for path in (paths.model, paths.history, paths.chain))),
+        }
+    write_json(paths.LOCK, {"schema": "2.0", "stages": stages})
+
+
+def edit(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def hash_of(seed, epoch):
+    return next(line[-64:] for line in CHAIN.read_text().splitlines() if line.startswith(f"{seed},{epoch},"))
+
+
+def fails(capsys, *arguments):
+    """The verdict of an audit that finds a fault."""
+    with pytest.raises(typer.Exit) as end:
+        audit.main("digits", *arguments)
+    assert end.value.exit_code == 1
+    return capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("here")
+def test_a_seed_and_an_epoch_come_out_again(capsys):
+    audit.main("digits", "mlp", 5, 3)
+    said = capsys.readouterr().out
+    assert said.startswith(
+        "reproduced: digits mlp seed 5 up to epoch 3 has the same 3 hashes here as in models/digits/"
+    )
+    assert said.endswith(" 3 of the stage's 12 epochs, 25.0% of its training)\n")
+    audit.main("digits", "mlp")
+    assert "seed 7 up to epoch 6 has the same 6 hashes" in capsys.readouterr().out
+    audit.main("digits", "scratch", 5)
+    assert "seed 5 up to epoch 2 has the same 2 hashes" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("here")
+def test_other_orders_from_an_epoch_on_are_named(capsys, monkeypatch):
+    right = training.order
+    monkeypatch.setattr(training, "order", lambda n, seed, epoch: right(n, seed, epoch + 9 * (epoch > 2)))
+    said = fails(capsys, "mlp", 5)
+    assert said.startswith("NOT reproduced: digits mlp seed 5 differs first at the end of epoch 3: train_loss is 0.")
+
+
+@pytest.mark.usefixtures("here")
+def test_another_seed_is_named(capsys, monkeypatch):
+    right = course.first_layers
+    monkeypatch.setattr(course, "first_layers", lambda widths, std, seeds, where: right(widths, std, [6], where))
+    assert "mlp seed 5 differs first at the end of epoch 1: train_loss is " in fails(capsys, "mlp", 5, 2)
+
+
+@pytest.mark.usefixtures("here")
+def test_another_rounding_and_other_code_are_named(capsys, monkeypatch):
+    def cut(parameters, gradients, velocities, lr, momentum):
+        right(parameters, gradients, velocities, lr, momentum)
+        for w in parameters:
+            w.copy_((w.view(torch.int32) & ~1).view(torch.float32))
+
+    right = scratch.sgd
+    monkeypatch.setattr(scratch, "sgd", cut)
+    edit(CODE, '"""', '"""Indeed. ')
+    with pytest.raises(typer.Exit):
+        audit.main("digits", "scratch", None, 1)
+    out, said = capsys.readouterr()
+    assert "scratch seed 7 differs first at the end of epoch 1: train_loss is " in out
+    assert f"note: dvc.lock was made by another {CODE}" in said
+
+
+@pytest.mark.usefixtures("here")
+def test_an_edited_chain_is_told_where_it_was_edited(capsys):
+    edit(CHAIN, hash_of(5, 2), "0" * 64)
+    with pytest.raises(UserError, match=f"^{CHAIN} is not what dvc.lock says: `dvc checkout {CHAIN}` or `dvc repro tr"):
+        audit.main("digits", "mlp")
+    lock()
+    audit.main("digits", "mlp", 5, 1)
+    audit.main("digits", "mlp", 7, 6)  # of other seeds it says nothing
+    assert "seed 5 differs first at the end of epoch 2: its line of history is the same, but its weights or vel" in (
+        fails(capsys, "mlp", 5)
+    )
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("epoch", [5, 6])
+def test_a_chain_that_does_not_end_in_the_model_is_told_for_every_seed(capsys, epoch):
+    edit(CHAIN, hash_of(5, epoch), "0" * 64)
+    lock()
+    assert fails(capsys, "mlp", 7, 1) == f"NOT reproduced: {CHAIN} does not end in {MODEL} and its history for seed 5\n"
+
+
+@pytest.mark.usefixtures("here")
+def test_another_model_or_history_is_told(capsys):
+    line = next(line for line in HISTORY.read_text().splitlines() if line.startswith("5,2,"))
+    edit(HISTORY, line, line.replace("5,2,", "5,2,1"))
+    lock()
+    assert f"at the end of epoch 2: train_loss is 1{line.split(',')[2]} in {HISTORY}, " in fails(capsys, "mlp", 5)
+    tensors = load_file(MODEL)
+    tensors["1.bias"][1, 0] += 1
+    save_file(tensors, MODEL)
+    lock()
+    assert "history for seed 5\n" in fails(capsys, "mlp", 7, 1)
+
+
+@pytest.mark.usefixtures("here")
+def test_wide_arithmetic_has_a_chain_too(capsys):
+    edit(paths.PARAMS, "arithmetic: exact", "arithmetic: wide")
+    train_scratch.main("digits")
+    lock()
+    audit.main("digits", "scratch")
+    assert "the same 2 hashes" in capsys.readouterr().out
+
+
+def removed(path):
+    return lambda: path.unlink()
+
+
+def float32():
+    edit(paths.PARAMS, "arithmetic: exact", "arithmetic: float32")
+    train_scratch.main("digits")
+    lock()
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(("arguments", "change", "sentence"), [
+    (("mnist", "mlp"), None, r"dvc.lock says nothing of train-concise@mnist-mlp: there is no claim to audit"),
+    (("nope", "mlp"), None, r"unknown dataset 'nope': the catalog has "),
+    (("digits", "nope"), None, r"unknown run 'nope': it must be one of scratch, concise, mlp"),
+    (("digits", "concise"), None, r"dvc.lock says nothing of train-concise@digits-concise"),
+    (("digits", "mlp", 3), None, r"--seed is 3, but digits mlp has the seeds 7, 5$"),
+    (("digits", "mlp", None, 0), None, r"--epoch is 0, but digits mlp has the epochs 1 to 6$"),
+    (("digits", "mlp", None, 7), None, r"--epoch is 7, but digits mlp has the epochs 1 to 6$"),
+    (("digits", "mlp"), removed(CHAIN), rf"{CHAIN} is missing: `dvc checkout {CHAIN}` or "),
+    (("digits", "mlp"), removed(MODEL), rf"{MODEL} is missing"),
+    (("digits", "mlp"), removed(paths.LOCK), r"dvc.lock says nothing of "),
+    (("digits", "mlp"), lambda: paths.LOCK.write_text("stages: {"), r"dvc.lock is empty, cut or otherwise"),
+    (("digits", "mlp"), lambda: (CHAIN.unlink(), lock()), r"dvc.lock names no chain of train-concise@digits-mlp"),
+    (("digits", "mlp"), lambda: (CHAIN.write_text("seed,epoch\n7,1\n"), lock()), rf"{CHAIN} is damaged \(it is not li"),
+    (("digits", "mlp"), lambda: (CHAIN.write_bytes(b"\xff\n"), lock()), rf"{CHAIN} is damaged \("),
+    (("digits", "mlp"), lambda: (edit(CHAIN, hash_of(5, 3), "x"), lock()), r".*\(line 10 is not a seed, an epoch and "),
+    (("digits", "mlp"), lambda: (edit(CHAIN, "7,2,", "7,1,"), lock()), r".*\(an epoch of a seed is there twice\)"),
+    (("digits", "mlp"), lambda: (edit(CHAIN, "7,2,", "7,9,"), lock()), rf"{CHAIN} has other seeds or epochs than "),
+    (("digits", "mlp"), lambda: edit(paths.PARAMS, "lr: 0.3", "lr: 0.2"), r"mlp in params.yaml has changed since digi"),
+    (("digits", "mlp"), lambda: edit(paths.summary("digits"), '"', ' "'), r"data/processed/digits is not what dvc.loc"),
+    (("digits", "scratch"), float32, r"arithmetic is float32, whose results depend on machine, threads and the seeds"),
+])  # fmt: skip
+def test_what_cannot_be_audited_is_a_sentence(arguments, change, sentence):
+    if change:
+        change()
+    with pytest.raises(UserError, match=f"^{sentence}"):
+        audit.main(*arguments)

@@ -61,7 +61,10 @@ class Concise(Learner):
     def velocities(self) -> dict[str, Tensor]:
         """Return how fast that moves."""
         names = [name for name, _ in self.net.named_parameters()]
-        return {names[int(place)]: v for place, v in self.optimizer.state_dict().items()}
+        kept = self.optimizer.state_dict()
+        if "state" in kept:  # torch's own has more than velocities there
+            kept = {place: each.get("momentum_buffer") for place, each in kept["state"].items()}
+        return {names[int(place)]: v for place, v in kept.items() if v is not None}
 
     def go_on(self, carried: dict[str, Tensor]) -> None:
         """Go on from where another left."""

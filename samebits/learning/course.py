@@ -103,9 +103,9 @@ class Course:
         try:
             return reached.after(rows)
         except NonFinite as error:
-            seed, epoch = (rows[int(str(error.place.pop("entry")))][name] for name in ("seed", "epoch"))
-            advice = f"at lr {self.block.lr}; try a smaller lr"
-            raise UserError(f"{self.name} seed {seed}, at the end of epoch {epoch}: {error} {advice}") from None
+            row, advice = rows[int(str(error.place.pop("entry")))], f"at lr {self.block.lr}; try a smaller lr"
+            where = f"{self.name} seed {row['seed']}, at the end of epoch {row['epoch']}"
+            raise UserError(f"{where}: {error} {advice}") from None
 
 
 @dataclass(frozen=True)

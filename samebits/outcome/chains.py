@@ -11,7 +11,7 @@ LINE = re.compile(r"(0|[1-9]\d{0,9}),([1-9]\d{0,9}),([0-9a-f]{64})", re.ASCII)
 
 def read(path: Path) -> Chain:
     """Read a chain.csv. Raises ValueError for what is none."""
-    header, *lines = path.read_text(encoding="utf-8").split("\n")
+    header, *lines = path.read_bytes().decode().split("\n")
     if header != HEADER or not lines or lines.pop():
         raise ValueError(f"it is not lines of {HEADER}")
     found = {}

@@ -71,7 +71,7 @@ def test_no_command_lists_them_and_an_unknown_one_is_named():
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in line.ANYWHERE])
 def test_outside_a_project_it_is_a_sentence(name, tmp_path):
-    arguments = {"declare": ["x", "x.csv"]}.get(name, [])
+    arguments = {"declare": ["x", "x.csv"], "audit": ["x", "mlp"]}.get(name, [])
     done = samebits(name, *arguments, cwd=tmp_path)
     said = f"error: {tmp_path} holds no dvc.yaml: run this from the root of a samebits project\n"
     assert (done.returncode, done.stdout, done.stderr) == (1, "", said)

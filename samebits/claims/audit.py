@@ -6,7 +6,8 @@ other seeds, and of later epochs, that says nothing.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 
@@ -27,6 +28,8 @@ from samebits.learning.run import course_of
 from samebits.outcome import chains
 from samebits.outcome.freshness import require_fresh
 from samebits.outcome.reader import train_stage
+from samebits.seeds.key import about
+from samebits.seeds.store import Store
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,32 @@ def course(claim: Claim, seed: int) -> Course:
     alone = claim.params.model_copy(update={claim.run: claim.block.model_copy(update={"seeds": [seed]})})
     summary = load_summary(paths.processed(claim.dataset))
     return course_of(claim.run, build, alone, summary, device.chosen())
+
+
+def kept(claim: Claim, way: Course, seed: int, epoch: int) -> Standing:
+    """Return where the seed stood after the last epoch before `epoch` of which the store kept that.
+
+    The chain tells whether that is what the claim is about, so that it does not matter who wrote it there. Raises
+    UserError if the store has no such epoch.
+    """
+    store = Store(about(way), way.name, way.block.epochs)
+    for before in range(epoch - 1, 0, -1):
+        if (stood := store.passed(seed, before)) and _proven(claim, stood):
+            return replace(stood, chain=[claim.chain[seed, each] for each in range(1, before + 1)])
+    if epoch == 1:
+        return Standing(seed)
+    raise UserError(
+        f"the seed store has no epoch of {way.name} seed {seed} before {epoch} that fits the chain: a training with "
+        "SEED_STORE_KEEP=all keeps them (docs/seeds.md); without --from-store this begins at the start"
+    )
+
+
+def _proven(claim: Claim, stood: Standing) -> bool:
+    """Whether what the store has is what the chain has a hash of."""
+    with suppress(NonFinite):
+        before = claim.before(stood.seed, stood.epoch)
+        return chain.link(before, stood.rows[-1], stood.carried) == claim.chain[stood.seed, stood.epoch]
+    return False
 
 
 def first_difference(claim: Claim, way: Course, start: Standing, epoch: int) -> str | None:

@@ -21,6 +21,9 @@ def main(
     run: Annotated[str, typer.Argument(help="scratch, concise or mlp.")],
     seed: Annotated[int | None, typer.Option(help="The seed to train; the first unless given.")] = None,
     epoch: Annotated[int | None, typer.Option(help="The epoch to train it to; the last unless given.")] = None,
+    from_store: Annotated[
+        bool, typer.Option("--from-store", help="Begin at the last epoch before that the seed store kept.")
+    ] = False,
 ) -> None:
     """Train one seed up to one epoch, and compare each epoch with the chain of hashes beside the model."""
     claim = audit.claimed(dataset, run, load())
@@ -31,13 +34,17 @@ def main(
         chain, model = paths.chain(dataset, run), paths.model(dataset, run)
         _fail(claim, f"{chain} does not end in {model} and its history for seed {', '.join(map(str, wrong))}")
     started = time.perf_counter()
-    if where := audit.first_difference(claim, audit.course(claim, seed), Standing(seed), epoch):
+    course = audit.course(claim, seed)
+    start = audit.kept(claim, course, seed, epoch) if from_store else Standing(seed)
+    if where := audit.first_difference(claim, course, start, epoch):
         _fail(claim, f"{dataset} {run} seed {seed} differs first {where}")
-    whole = len(claim.chain)
+    done, whole = epoch - start.epoch, len(claim.chain)
+    origin = f", from what the seed store kept of epoch {start.epoch}," if start.epoch else ""
     print(
-        f"reproduced: {dataset} {run} seed {seed} up to epoch {epoch} has the same {epoch} hashes here as in "
-        f"{paths.chain(dataset, run)} ({time.perf_counter() - started:.1f} s, {epoch} of the stage's {whole} epochs, "
-        f"{epoch / whole:.1%} of its training)"
+        f"reproduced: {dataset} {run} seed {seed} up to epoch {epoch}{origin} has the same {done} "
+        f"{'hash' if done == 1 else 'hashes'} here as in {paths.chain(dataset, run)} "
+        f"({time.perf_counter() - started:.1f} s, {done} of the stage's {whole} epochs, "
+        f"{done / whole:.1%} of its training)"
     )
 
 

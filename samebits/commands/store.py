@@ -35,14 +35,21 @@ def _list(found: list[Entry]) -> None:
     for entry in found:
         kinds[_kind(entry)].append(entry)
     for kind, some in sorted(kinds.items()):
-        begun = sum(not entry.ended for entry in some if entry.standing)
-        print(f"{kind}: {len(some)} seeds{f', {begun} of them on their way' if begun else ''}, {_megabytes(some)}")
-    print(f"{shown(place.named())}: {len(found)} seeds, {_megabytes(found)}")
+        print(f"{kind}: {_counted(some)}, {_megabytes(some)}")
+    print(f"{shown(place.named())}: {_counted(found, ways=False)}, {_megabytes(found)}")
+
+
+def _counted(some: list[Entry], ways: bool = True) -> str:
+    seeds = [entry for entry in some if not entry.passed]
+    begun = sum(not entry.ended for entry in seeds if entry.standing) if ways else 0
+    passed = len(some) - len(seeds)
+    on_their_way = f", {begun} of them on their way" if begun else ""
+    return f"{len(seeds)} seeds{on_their_way}{f' and {passed} of their epochs' if passed else ''}"
 
 
 def _kind(entry: Entry) -> str:
     if entry.standing is None:
-        return "damaged"
+        return "damaged, or of an older form"
     return f"{entry.about['name']}, {entry.about['arithmetic']}{'' if entry.current else ', of other code'}"
 
 

@@ -36,9 +36,10 @@ def arrays(course: Course) -> dict[str, Tensor]:
     return {f"{name}.{part}": x for name, split in course.splits.items() for part, x in vars(split).items()}
 
 
-def key(decides: dict[str, Any], seed: int) -> str:
-    """Return the key of a seed, 64 hexadecimal digits."""
-    return hashlib.sha256(json.dumps({**decides, "seed": seed}, sort_keys=True).encode()).hexdigest()
+def key(decides: dict[str, Any], seed: int, epoch: int | None = None) -> str:
+    """Return the key of a seed, or of where it stood after an epoch, 64 hexadecimal digits."""
+    which = {"seed": seed} if epoch is None else {"seed": seed, "epoch": epoch}
+    return hashlib.sha256(json.dumps({**decides, **which}, sort_keys=True).encode()).hexdigest()
 
 
 @functools.cache

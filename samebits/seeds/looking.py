@@ -31,6 +31,12 @@ class Entry:
     about: dict[str, Any]
 
     @property
+    def passed(self) -> bool:
+        """Whether it is where a seed stood after one of its epochs, kept for good."""
+        decides = {name: self.about[name] for name in key.NAMES} if self.standing else {}
+        return self.standing is not None and self.key == key.key(decides, self.standing.seed, self.standing.epoch)
+
+    @property
     def ended(self) -> bool:
         """Whether its seed has ended."""
         return self.standing is not None and self.standing.epoch == self.about["parameters"]["epochs"]
@@ -73,7 +79,7 @@ def _entry(found: place.Found, data: bytes) -> Entry:
     try:
         [standing], about = decode(data)
         decides = {name: about[name] for name in key.NAMES}
-        if key.key(decides, standing.seed) == found.key:
+        if found.key in (key.key(decides, standing.seed), key.key(decides, standing.seed, standing.epoch)):
             return Entry(found.key, found.size, standing, about)
     except (DamagedError, KeyError, TypeError, ValueError):
         pass

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from samebits.base import paths
+from samebits.base.errors import UserError
 from samebits.base.files import whole
 
 FOLDER, SUFFIX = Path(".dvc/seeds"), ".seed"
@@ -121,6 +122,14 @@ class Remote:
 def named() -> str:
     """Return SEED_STORE, or else the project's own folder: it may hold a password, print it by `base.address.shown`."""
     return os.environ.get("SEED_STORE") or str(paths.root() / FOLDER)
+
+
+def keeps_all() -> bool:
+    """Whether SEED_STORE_KEEP wants each epoch of a seed kept, not the last alone. Raises UserError."""
+    text = os.environ.get("SEED_STORE_KEEP") or "last"
+    if text not in ("last", "all"):
+        raise UserError(f"SEED_STORE_KEEP={text[:100]} is neither last, of a seed's epochs, nor all")
+    return text == "all"
 
 
 def place() -> Place | None:

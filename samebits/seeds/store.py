@@ -23,11 +23,15 @@ T = TypeVar("T")
 
 
 class Store:
-    """The entries of one course. Where the store cannot be used one warning says so, and training does without."""
+    """The entries of one course. Where the store cannot be used one warning says so, and training does without.
+
+    Raises UserError for a SEED_STORE_KEEP that means nothing.
+    """
 
     def __init__(self, decides: Mapping[str, Any], name: str, epochs: int) -> None:
         self.decides, self.name, self.epochs = dict(decides), name, epochs
         self.place: place.Place | None = None
+        self.all = place.keeps_all()
         try:
             self.place = within(PATIENCE, place.place)
         except Exception as error:  # of whatever library stands behind the address
@@ -46,12 +50,23 @@ class Store:
             self._tried(methodcaller("remove", at))
             return Standing(seed)
 
+    def passed(self, seed: int, epoch: int) -> Standing | None:
+        """Return where a seed stood after an epoch, if that was kept."""
+        data = self._tried(methodcaller("read", key(self.decides, seed, epoch)))
+        try:
+            found = fitting(data or b"", seed, self.decides, self.epochs)
+        except DamagedError:
+            return None
+        return found if found.epoch == epoch else None
+
     def keep(self, standings: Sequence[Standing]) -> None:
-        """Write where seeds stand."""
+        """Write where seeds stand; under a key of the epoch, too, if all of them are wanted."""
         for each in standings:
             if self.place:
                 data = encode([each], {**self.decides, "name": self.name})
                 self._tried(methodcaller("write", key(self.decides, each.seed), data))
+                if self.all and each.epoch < self.epochs:
+                    self._tried(methodcaller("write", key(self.decides, each.seed, each.epoch), data))
 
     def _tried(self, do: Callable[[place.Place], T]) -> T | None:
         """Do something with what is there to keep seeds; nothing, if there is nothing any more."""

@@ -39,7 +39,8 @@ def trained(course: Course) -> list[Standing]:
 def here(course: Course, store: Store | None, ahead: Sequence[Standing]) -> Iterator[list[Standing]]:
     """Train seeds in this process, group by group; after each epoch give where its seeds stand.
 
-    The store has it after each epoch, or each n-th where writing would take more than SHARE of the time.
+    The store has it after each epoch, or each n-th where writing would take more than SHARE of the time and not all
+    are wanted.
     """
     if ahead:
         course.prepare()
@@ -47,7 +48,7 @@ def here(course: Course, store: Store | None, ahead: Sequence[Standing]) -> Iter
     for group in course.groups(ahead):
         for reached in course.follow(group):
             before = time.perf_counter()
-            keep = store is not None and writing <= SHARE * (before - started)
+            keep = store is not None and (store.all or writing <= SHARE * (before - started))
             standings = reached.standings() if keep or reached.ended else reached.seeds
             if store and (keep or reached.ended):
                 store.keep(standings)

@@ -13,10 +13,12 @@ from samebits.base import dvc, paths
 from samebits.base.errors import UserError
 from samebits.base.files import write_json
 from samebits.base.yaml import read_yaml
-from samebits.commands import audit
-from samebits.learning import course, scratch, training
+from samebits.commands import audit, store
+from samebits.learning import course, initial, scratch, training
+from samebits.seeds.codec import decode, encode
 from stages import download, preprocess, train_concise, train_scratch
-from tests.made.trained import PARAMS, ROOT
+from tests.conftest import ROOT
+from tests.made.trained import PARAMS
 
 CODE = Path("samebits/learning/scratch.py")
 CHAIN, HISTORY, MODEL = (path("digits", "mlp") for path in (paths.chain, paths.history, paths.model))
@@ -46,6 +48,8 @@ def here(made, tmp_path, monkeypatch):
     shutil.copytree(made, tmp_path / "here")
     monkeypatch.chdir(tmp_path / "here")
     monkeypatch.setenv("DVC_ROOT", str(tmp_path / "here"))
+    monkeypatch.setenv("SEED_STORE", "off")
+    return tmp_path / "here"
 
 
 def lock():
@@ -100,7 +104,7 @@ def test_a_seed_and_an_epoch_come_out_again(capsys):
 
 @pytest.mark.usefixtures("here")
 def test_other_orders_from_an_epoch_on_are_named(capsys, monkeypatch):
-    right = training.order
+    right = initial.order
     monkeypatch.setattr(training, "order", lambda n, seed, epoch: right(n, seed, epoch + 9 * (epoch > 2)))
     said = fails(capsys, "mlp", 5)
     assert said.startswith("NOT reproduced: digits mlp seed 5 differs first at the end of epoch 3: train_loss is 0.")
@@ -108,7 +112,7 @@ def test_other_orders_from_an_epoch_on_are_named(capsys, monkeypatch):
 
 @pytest.mark.usefixtures("here")
 def test_another_seed_is_named(capsys, monkeypatch):
-    right = course.first_layers
+    right = initial.first_layers
     monkeypatch.setattr(course, "first_layers", lambda widths, std, seeds, where: right(widths, std, [6], where))
     assert "mlp seed 5 differs first at the end of epoch 1: train_loss is " in fails(capsys, "mlp", 5, 2)
 
@@ -173,8 +177,42 @@ def test_wide_arithmetic_has_a_chain_too(capsys):
     assert "the same 2 hashes" in capsys.readouterr().out
 
 
+def test_an_epoch_that_the_store_kept_is_where_it_begins(here, capsys, monkeypatch):
+    with pytest.raises(UserError, match=r"^the seed store has no epoch of digits mlp seed 5 before 4 that fits the ch"):
+        audit.main("digits", "mlp", 5, 4, from_store=True)
+    monkeypatch.setenv("SEED_STORE", str(here / "kept"))
+    monkeypatch.setenv("SEED_STORE_KEEP", "all")
+    right = CHAIN.read_bytes()
+    train_concise.main("digits", "mlp")
+    assert CHAIN.read_bytes() == right
+    entries = [(decode(path.read_bytes()), path) for path in (here / "kept").rglob("*.seed")]
+    assert len(entries) == 2 * 6
+    audit.main("digits", "mlp", 5, 4, from_store=True)
+    assert "seed 5 up to epoch 4, from what the seed store kept of epoch 3, has the same 1 hash here" in (
+        said := capsys.readouterr().out
+    )
+    assert said.endswith(" 1 of the stage's 12 epochs, 8.3% of its training)\n")
+    audit.main("digits", "mlp", 5, 1, from_store=True)
+    store.main()
+    assert "2 seeds and 10 of their epochs, " in capsys.readouterr().out
+    for ([stood], about), path in entries:  # whoever can write there may forge one
+        if (stood.seed, stood.epoch) == (5, 3):
+            stood.carried["1.bias"][0] += 1
+            path.write_bytes(encode([stood], about))
+    audit.main("digits", "mlp", 5, 4, from_store=True)
+    assert "from what the seed store kept of epoch 2, has the same 2 hashes here" in capsys.readouterr().out
+    monkeypatch.setenv("SEED_STORE_KEEP", "some")
+    with pytest.raises(UserError, match=r"^SEED_STORE_KEEP=some is neither last, of a seed's epochs, nor all$"):
+        audit.main("digits", "mlp", 5, 4, from_store=True)
+
+
 def removed(path):
     return lambda: path.unlink()
+
+
+def unclaimed():
+    CHAIN.unlink()
+    lock()
 
 
 def float32():
@@ -196,7 +234,7 @@ def float32():
     (("digits", "mlp"), removed(MODEL), rf"{MODEL} is missing"),
     (("digits", "mlp"), removed(paths.LOCK), r"dvc.lock says nothing of "),
     (("digits", "mlp"), lambda: paths.LOCK.write_text("stages: {"), r"dvc.lock is empty, cut or otherwise"),
-    (("digits", "mlp"), lambda: (CHAIN.unlink(), lock()), r"dvc.lock names no chain of train-concise@digits-mlp"),
+    (("digits", "mlp"), unclaimed, r"dvc.lock names no chain of train-concise@digits-mlp"),
     (("digits", "mlp"), lambda: (CHAIN.write_text("seed,epoch\n7,1\n"), lock()), rf"{CHAIN} is damaged \(it is not li"),
     (("digits", "mlp"), lambda: (CHAIN.write_bytes(b"\xff\n"), lock()), rf"{CHAIN} is damaged \("),
     (("digits", "mlp"), lambda: (edit(CHAIN, hash_of(5, 3), "x"), lock()), r".*\(line 10 is not a seed, an epoch and "),

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import fsspec
@@ -43,9 +44,14 @@ def project(tmp_path, monkeypatch):
         block = defaults.scratch.model_copy(update={"seeds": seeds, "epochs": 3, "batch_size": 64} | changes)
         params = defaults.model_copy(update={"scratch": block, "arithmetic": changes.get("arithmetic", "exact")})
         train("x", "scratch", build, params, trained)
-        return paths.model("x", "scratch").read_bytes(), paths.history("x", "scratch").read_bytes()
+        return files()
 
     return run
+
+
+def files():
+    """The bytes of a training's outputs."""
+    return tuple(path("x", "scratch").read_bytes() for path in (paths.model, paths.history, paths.chain))
 
 
 def entries():
@@ -103,7 +109,7 @@ def test_float32_has_no_store(project):
     assert not entries()
 
 
-@pytest.mark.parametrize("damage", ["cut", "bit", "empty", "another", "course", "rows"])
+@pytest.mark.parametrize("damage", ["cut", "bit", "empty", "another", "course", "rows", "chain"])
 def test_an_entry_that_is_damaged_or_anothers_is_thrown_away_with_a_line(project, capsys, damage):
     right = project([0, 1])
     one, other = entries()
@@ -111,10 +117,11 @@ def test_an_entry_that_is_damaged_or_anothers_is_thrown_away_with_a_line(project
     [standing], about = decode(data)
     flipped = bytearray(data)
     flipped[len(data) // 2] ^= 4
-    short = Standing(standing.seed, standing.epoch, standing.rows[1:], standing.carried)
+    short = replace(standing, rows=standing.rows[1:])
+    torn = replace(standing, chain=standing.chain[1:])
     one.write_bytes({"cut": data[:-9], "bit": bytes(flipped), "empty": b"", "another": other.read_bytes(),
                      "course": encode([standing], {**about, "code": "0" * 64}),
-                     "rows": encode([short], about)}[damage])  # fmt: skip
+                     "rows": encode([short], about), "chain": encode([torn], about)}[damage])  # fmt: skip
     capsys.readouterr()
     assert project([0, 1]) == right
     out = capsys.readouterr().out
@@ -228,9 +235,9 @@ def test_killed_it_goes_on_from_where_it_stood(project, tmp_path):
         reached = epochs()
     done = subprocess.run(line, env=environment, capture_output=True, text=True, check=True)
     assert re.search(r"has 0 of 2 seeds, 2 to train; of 2 of them it has some epochs", done.stdout)
-    ended = paths.model("x", "scratch").read_bytes(), paths.history("x", "scratch").read_bytes()
+    ended = files()
     subprocess.run(line, env={**environment, "SEED_STORE": "off"}, capture_output=True, check=True)
-    assert (paths.model("x", "scratch").read_bytes(), paths.history("x", "scratch").read_bytes()) == ended
+    assert files() == ended
     assert not [path for path in Path(".dvc").rglob("*.part") if path.stat().st_size < 0]
 
 
@@ -252,13 +259,13 @@ def test_the_command_lists_checks_and_prunes(project, capsys, monkeypatch):
     forged = entries()[0]
     [standing], about = decode(forged.read_bytes())
     carried = {name: x + torch.tensor(2.0**-20, dtype=x.dtype) for name, x in standing.carried.items()}
-    forged.write_bytes(encode([Standing(standing.seed, standing.epoch, standing.rows, carried)], about))
+    forged.write_bytes(encode([replace(standing, carried=carried)], about))
     with pytest.raises(Exception, match="is not what this code makes of these data"):
         command.main(check=3)
     assert "did NOT come out again" in capsys.readouterr().out
     entries()[1].write_bytes(b"")
     command.main()
-    assert "damaged: 1 seeds" in capsys.readouterr().out
+    assert "damaged, or of an older form: 1 seeds" in capsys.readouterr().out
     command.main(prune=True)
     assert len(entries()) == 2
     monkeypatch.setattr(key, "code", lambda module: "another")

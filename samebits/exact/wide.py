@@ -7,6 +7,8 @@ import torch
 
 from . import (
     SGD,
+    Adam,
+    AdamW,
     CrossEntropyLoss,
     ReLU,
     bias_gradient,
@@ -27,8 +29,8 @@ dtype = torch.float64
 loss_dtype = torch.float64
 
 __all__ = [
-    "SGD", "CrossEntropyLoss", "Linear", "ReLU", "bias_gradient", "cross_entropy", "divide", "dtype", "exp", "linear",
-    "log", "loss_dtype", "require_device", "require_sizes", "softmax", "sum", "weight_gradient",
+    "SGD", "Adam", "AdamW", "CrossEntropyLoss", "Linear", "ReLU", "bias_gradient", "cross_entropy", "divide", "dtype",
+    "exp", "linear", "log", "loss_dtype", "require_device", "require_sizes", "softmax", "sum", "weight_gradient",
 ]  # fmt: skip
 
 

@@ -60,17 +60,16 @@ class Concise(Learner):
 
     def velocities(self) -> dict[str, Tensor]:
         """Return how fast that moves."""
-        names = [name for name, _ in self.net.named_parameters()]
-        kept = self.optimizer.state_dict()
-        if "state" in kept:  # torch's own has more than velocities there
-            kept = {place: each.get("momentum_buffer") for place, each in kept["state"].items()}
-        return {names[int(place)]: v for place, v in kept.items() if v is not None}
+        all_ = ((name, self.optimizer.state.get(w, {})) for name, w in self.net.named_parameters())
+        found = ((name, state.get("momentum_buffer")) for name, state in all_)
+        return {name: v for name, v in found if v is not None}  # torch's own has None where there is no momentum
 
     def go_on(self, carried: dict[str, Tensor]) -> None:
         """Go on from where another left."""
         self.net.load_state_dict({name: carried[name] for name in self.state()})
-        given = {str(i): carried.get(VELOCITY + name) for i, (name, _) in enumerate(self.net.named_parameters())}
-        self.optimizer.load_state_dict({place: v for place, v in given.items() if v is not None})
+        given = enumerate(carried.get(VELOCITY + name) for name, _ in self.net.named_parameters())
+        state = {i: {"momentum_buffer": v} for i, v in given if v is not None}
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
 
 
 def call(net: nn.Module, X: Tensor) -> Tensor:

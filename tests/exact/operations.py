@@ -54,10 +54,12 @@ DESCRIPTIONS = {
     "torch.get_float32_matmul_precision", "torch.get_num_threads", "torch.set_num_threads", "torch.nn.Module",
     "torch.nn.Parameter",
     "torch.nn.Sequential", "torch.strided", "torch.is_autocast_enabled", "torch.empty_like", "torch.inference_mode",
-    "torch.enable_grad",
+    "torch.enable_grad", "torch.optim.Optimizer.add_param_group", "torch.optim.Optimizer.load_state_dict",
+    "torch.optim.Optimizer.state_dict", "torch.optim.Optimizer.zero_grad",
     "numpy.float64", "numpy.int64", "numpy.uint64", "numpy.typing.NDArray", "numpy.errstate",
     ".shape", ".device", ".dtype", ".ndim", ".numel", ".size", ".stride", ".type", ".is_floating_point",
-    ".is_complex", ".element_size", ".newbyteorder", ".grad", ".__init__", ".layout", ".is_leaf", ".requires_grad",
+    ".is_complex", ".element_size", ".newbyteorder", ".grad", ".__init__", ".__setstate__",
+    ".layout", ".is_leaf", ".requires_grad",
 }  # fmt: skip
 # Attributes of Python's own values, which tensors or arrays have under the same names.
 PYTHON = {".name", ".index", ".values", ".partition", ".round"}
@@ -73,15 +75,15 @@ KERNELS = {
     "slice", "select", "alias", "clone", "copy_", "fill_", "gather", "scatter_", "index", "index_select", "detach",
     "lift_fresh", "empty", "empty_like", "new_zeros", "new_empty_strided", "full", "full_like", "zeros",
     "zeros_like", "ones", "ones_like", "arange", "scalar_tensor", "stack", "cat", "one_hot", "_local_scalar_dense",
-    "isfinite",
+    "isfinite", "profiler._record_function_enter_new", "profiler._record_function_exit",  # a step's name, to a profiler
 }  # fmt: skip
 
 NAMES = OPERATIONS | DESCRIPTIONS | PYTHON
 
 # What is proven of float32 as well, in test_conformance_float32.py: training on integers is made of it.
 SINGLE = {
-    "+", "-", "*", ".add_", ".sub_", ".mul_", "torch.mul", ".round", ".round_", ".abs", ".neg_", ".clip",
-    "torch.maximum", "torch.where", ".to", ".amax", ".amin", ".sum",
+    "+", "-", "*", "/", "negative", ".add_", ".sub_", ".mul_", "torch.mul", ".round", ".round_", ".abs", ".neg_",
+    ".clip", "torch.maximum", "torch.where", "numpy.sqrt", ".to", ".amax", ".amin", ".sum",
 }  # fmt: skip
 # The name of the type, where the two arithmetics part: allowed in these modules of exact, and in no other.
 PARTING = {"__init__.py", "functional.py", "modules.py", "operands.py"}
@@ -104,7 +106,8 @@ ROOM = PARTED | SINGLE | ROOM_OPERATIONS | {
 ROOM_KEYWORDS = {"min", "out_dtype", "fullgraph", "dynamic", "nogil", "error_model", "cache"}
 ROOM_MODULES = {"numba", "signal", "time", "types"}
 ROOM_BUILTINS = {"hasattr", "reversed", "slice", "type"}
-KEYWORDS = {"dtype", "device", "dim", "keepdim", "out", "copy", "initial", "all", "bias"}
+KEYWORDS = {"dtype", "device", "dim", "keepdim", "out", "copy", "initial", "all", "bias", "maximize",
+            "decoupled_weight_decay"}  # fmt: skip
 BUILTINS = {
     "abs", "all", "any", "bool", "dict", "enumerate", "float", "int", "isinstance", "len", "list", "map", "max", "min",
     "next", "print", "range", "round", "set", "sorted", "staticmethod", "str", "super", "tuple", "vars", "zip",
@@ -113,7 +116,7 @@ BUILTINS = {
 PROJECT = {"samebits"}
 MODULES = {
     "__future__", "abc", "collections", "concurrent", "contextlib", "copy", "dataclasses", "functools", "hashlib",
-    "importlib", "itertools", "json", "numbers", "os", "pathlib", "threading", "typing", "safetensors",
+    "importlib", "inspect", "itertools", "json", "numbers", "os", "pathlib", "threading", "typing", "safetensors",
 }  # fmt: skip
 
 # What to write in place of what people reach for.

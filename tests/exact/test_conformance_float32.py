@@ -1,10 +1,12 @@
 """The float32 operations of training on integers against IEEE 754, bit for bit, in every layout.
 
-A sum or product of two float32 numbers, computed in float64 and rounded to float32, is the correctly rounded one (53
-bits are more than 2 * 24 + 2), and Python's numbers are float64; rounding to float32 is spelled out in integers.
+A sum, product, quotient or root of float32 numbers, computed in float64 and rounded to float32, is the correctly
+rounded one (53 bits are more than 2 * 24 + 2), and Python's numbers are float64; rounding to float32 is spelled out in
+integers.
 """
 
 import dataclasses
+import math
 import operator
 import struct
 from collections.abc import Callable
@@ -18,6 +20,7 @@ import torch
 from torch import Tensor
 
 from samebits import exact
+from samebits.exact import random
 from samebits.exact.integers import products
 from samebits.exact.random import draws
 from tests.exact import operations
@@ -69,23 +72,30 @@ def single(f: Callable[[float, float], float]) -> Callable[[float, float], float
     return rounded
 
 
+def divided(a: float, b: float) -> float:
+    """A quotient, of which 53 bits are enough too; and what IEEE 754 says of 0."""
+    return a / b if b else math.copysign(math.inf, a) * math.copysign(1.0, b) if a else math.nan
+
+
 def whole(a: float, _: float) -> float:
     """To an integer, half to even."""
     return float(round(a)) if abs(a) < 2**24 else a
 
 
 def same(got: Tensor, true: np.ndarray) -> bool:
-    """The same bits, but for the sign of a zero."""
-    mine = got.detach().cpu().reshape(-1).numpy() + np.float32(0)
-    return mine.dtype == true.dtype and np.array_equal(
-        (true.reshape(-1) + np.float32(0)).view(np.int32), mine.view(I32N)
-    )
+    """The same bits, but for the sign of a zero, and for which NaN."""
+    mine, true = got.detach().cpu().reshape(-1).numpy() + np.float32(0), true.reshape(-1) + np.float32(0)
+    a, b = (np.where(np.isnan(x), np.float32(np.nan), x) for x in (mine, true))
+    return mine.dtype == true.dtype and np.array_equal(a.view(I32N), b.view(I32N))
 
 
 I32N = np.int32
 ELEMENTWISE: dict[str, list[tuple[Any, Way]]] = {
     "+": [(single(operator.add), way) for way in (operator.add, operator.iadd)],
     ".add_": [(single(operator.add), Tensor.add_)],
+    "/": [(single(divided), operator.truediv), (single(divided), operator.itruediv)],
+    "negative": [(lambda a, _: -a, lambda x, y: -x)],
+    "numpy.sqrt": [(single(lambda a, _: math.sqrt(abs(a))), lambda x, y: random.root(x.cpu().abs()).to(x.device))],
     "-": [(single(operator.sub), way) for way in (operator.sub, operator.isub)],
     ".sub_": [(single(operator.sub), Tensor.sub_)],
     "*": [(single(operator.mul), way) for way in (operator.mul, operator.imul)],

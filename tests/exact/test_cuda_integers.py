@@ -50,7 +50,7 @@ def by_modules(epochs: int) -> tuple[list[Tensor], list[Tensor]]:
             layer.weight, layer.bias = nn.Parameter(w[seed]), nn.Parameter(b[seed])
             parts += [layer, nn.ReLU()]
         model, loss = nn.Sequential(*parts[:-1]), exact.CrossEntropyLoss()
-        optimizer = exact.SGD(model.parameters(), *RATES)
+        optimizer = exact.SGD(model.parameters(), *RATES[:2], weight_decay=RATES[2])
         for _ in range(epochs):
             for rows in visits(CPU)[seed].split(BATCH):
                 optimizer.zero_grad()

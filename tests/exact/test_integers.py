@@ -70,7 +70,11 @@ def weights(layers: list[unfused.Layer] | nn.Sequential) -> list[np.ndarray]:
 
 
 def by_modules(model: nn.Sequential, x: Tensor, y: Tensor, batch: int, epochs: int, rates: Rates) -> list[float]:
-    optimizer, loss, said = exact.SGD(model.parameters(), *rates), exact.CrossEntropyLoss(), []
+    optimizer, loss, said = (
+        exact.SGD(model.parameters(), *rates[:2], weight_decay=rates[2]),
+        exact.CrossEntropyLoss(),
+        [],
+    )
     for rows in torch.arange(len(y)).split(batch) * epochs:
         optimizer.zero_grad()
         mean = loss(model(x[rows]), y[rows])

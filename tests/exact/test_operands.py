@@ -174,8 +174,34 @@ CASES: dict[str, Case] = {
         "2 columns do not fit 3 rows",
     ),
     "a bare parameter": (lambda: exact.SGD(learning(3), 0.1), TypeError, "params is a tensor, but must be a list"),
-    "groups": (lambda: exact.SGD([{"params": [learning(3)]}], 0.1), TypeError, "parameter 0 is no tensor"),  # type: ignore[list-item]
-    "names": (lambda: exact.SGD(layer().named_parameters(), 0.1), TypeError, "parameter 0 is no tensor"),  # type: ignore[arg-type]
+    "a group's list": (
+        lambda: exact.SGD([{"params": [learning(3)]}, {"params": [[1.0]]}], 0.1),
+        TypeError,
+        "parameter 1 is no tensor",
+    ),
+    "one in two groups": (lambda: in_groups(learning(3)), ValueError, "more than one parameter group"),
+    "a group's rate": (lambda: in_groups(learning(3), lr=-1), ValueError, "lr is -1, but must be a number"),
+    "a damping that is none": (
+        lambda: exact.SGD([learning(3)], dampening=torch.nan),
+        ValueError,
+        "dampening is nan, but must be a number",
+    ),
+    "nesterov without momentum": (
+        lambda: exact.SGD([learning(3)], nesterov=True),
+        ValueError,
+        "nesterov needs a momentum above 0 and no dampening",
+    ),
+    "nesterov with dampening": (
+        lambda: exact.SGD([learning(3)], 0.1, 0.9, dampening=0.1, nesterov=True),
+        ValueError,
+        "nesterov needs a momentum above 0 and no dampening",
+    ),
+    "a beta of 1": (
+        lambda: exact.AdamW([learning(3)], betas=(0.9, 1.0)),
+        ValueError,
+        "betas are (0.9, 1.0), but must be two numbers from 0 to below 1",
+    ),
+    "an eps below 0": (lambda: exact.Adam([learning(3)], eps=-1e-8), ValueError, "eps is -1e-08, but must be a number"),
     "nothing to learn": (lambda: exact.SGD([], 0.1), ValueError, "there are no parameters to learn"),
     "one twice": (lambda: exact.SGD([*layer().parameters()] * 2, 0.1), ValueError, "parameter 2 is there twice"),
     "what is computed": (lambda: exact.SGD([learning(3) * 2], 0.1), ValueError, "parameter 0 is computed from other"),
@@ -192,15 +218,15 @@ CASES: dict[str, Case] = {
         "the gradient of parameter 0 is torch.sparse_coo, but must be",
     ),
     "a velocity of another shape": (
-        lambda: loaded({"0": ones(2)}),
+        lambda: loaded({0: {"momentum_buffer": ones(2)}}),
         ValueError,
-        "the velocity of parameter 0 is [2], but",
+        "momentum_buffer of parameter 0 is [2], but",
     ),
-    "a velocity of nobody": (lambda: loaded({"1": ones(3)}), ValueError, "state has 1, but the parameters are 0 to 0"),
+    "a velocity of nobody": (lambda: loaded({1: {}}), ValueError, "state has 1, but no group has such a parameter"),
     "a velocity that is no tensor": (
-        lambda: loaded({"0": [0.0] * 3}),
+        lambda: loaded({0: {"momentum_buffer": [0.0] * 3}}),
         TypeError,
-        "the velocity of parameter 0 is no tensor",
+        "momentum_buffer of parameter 0 is no tensor",
     ),
 }
 
@@ -211,8 +237,13 @@ def sparse_step() -> None:
     exact.SGD([w], 0.1).step()
 
 
-def loaded(state: dict[str, Any]) -> None:
-    exact.SGD([learning(3)], 0.1, 0.9).load_state_dict(state)
+def in_groups(w: Tensor, **rates: float) -> None:
+    exact.SGD([{"params": w, **rates}, {"params": [w]}], 0.1)
+
+
+def loaded(state: dict[int, Any]) -> None:
+    optimizer = exact.SGD([learning(3)], 0.1, 0.9)
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
 
 
 @pytest.mark.usefixtures("way")
@@ -404,14 +435,18 @@ def trained(spoil: Callable[[exact.SGD], object] = lambda optimizer: None, momen
 
 
 def reload(change: Callable[[Tensor], Tensor]) -> Callable[[exact.SGD], object]:
-    return lambda optimizer: optimizer.load_state_dict({k: change(v) for k, v in optimizer.state_dict().items()})
+    def reloaded(optimizer: exact.SGD) -> None:
+        saved = optimizer.state_dict()
+        state = {i: {name: change(v) for name, v in each.items()} for i, each in saved["state"].items()}
+        optimizer.load_state_dict({**saved, "state": state})
+
+    return reloaded
 
 
 def foreign(optimizer: exact.SGD) -> None:
     """A velocity that somebody put there."""
-    [v] = optimizer.velocity
-    assert v is not None
-    optimizer.velocity[0] = v.T.contiguous().T
+    [state] = optimizer.state.values()
+    state["momentum_buffer"] = state["momentum_buffer"].T.contiguous().T
 
 
 @pytest.mark.usefixtures("way")
@@ -440,7 +475,7 @@ def test_a_model_may_become_float64_between_steps() -> None:
         model.to(x.dtype)
         model(x).sum().backward()
         optimizer.step()
-    assert all(v is not None and v.dtype == F64 for v in optimizer.velocity)
+    assert [v["momentum_buffer"].dtype for v in optimizer.state.values()] == [F64, F64]
 
 
 @pytest.mark.usefixtures("way")

@@ -168,7 +168,8 @@ def use() -> None:
     product.int8_is_exact.__wrapped__()
     weight = x.clone().requires_grad_()
     exact.cross_entropy(exact.matmul(x.mT, weight), torch.arange(5), "none").sum().backward()
-    exact.SGD([weight], 0.1, 0.9, 0.1).step()
+    exact.SGD([weight], 0.1, 0.9, weight_decay=0.1).step(), exact.SGD([weight], 0.1, 0.9, nesterov=True).step()
+    exact.Adam([weight], weight_decay=0.1, amsgrad=True).step(), exact.AdamW([weight], maximize=True).step()
 
 
 def learn_whole() -> None:

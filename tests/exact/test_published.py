@@ -58,7 +58,7 @@ def test_an_implementation_from_the_list_ends_there() -> None:
 def test_modules_end_there_with_its_history() -> None:
     x, y = map(torch.from_numpy, data())
     model, loss = network(), exact.CrossEntropyLoss()
-    optimizer, means, hits = exact.SGD(model.parameters(), *RATES), [], []
+    optimizer, means, hits = exact.SGD(model.parameters(), *RATES[:2], weight_decay=RATES[2]), [], []
     for order in ORDERS:
         sums, right = [], 0
         for rows in exact.permutation(SAMPLES, 0, order).split(BATCH):

@@ -136,7 +136,7 @@ def test_the_loss_side() -> None:
 def check_update(rates: tuple[float, ...]) -> None:
     start = normal((40,), "w") * torch.logspace(-38, 3, 40)
     w = nn.Parameter(start.clone())
-    optimizer, v, mine = exact.SGD([w], *rates), [0.0] * 40, start.tolist()
+    optimizer, v, mine = exact.SGD([w], *rates[:2], weight_decay=rates[2]), [0.0] * 40, start.tolist()
     for i in range(4):
         w.grad = normal((40,), f"g{i}") * torch.logspace(3, -38, 40)
         mine, v = by_fractions.updated(mine, w.grad.tolist(), v, *rates)
@@ -174,7 +174,8 @@ def check_steps(kind: str, rates: tuple[float, ...]) -> None:
     """Two epochs, the last minibatch short, compared after every step."""
     x, levels = {"pixels": (pixels(), LEVELS), "real": (normal((N, K), "x"), None)}[kind]
     model, y = network(), torch.arange(N) % WIDTHS[-1]
-    layers, loss, optimizer = in_fractions(model), exact.CrossEntropyLoss(), exact.SGD(model.parameters(), *rates)
+    layers, loss = in_fractions(model), exact.CrossEntropyLoss()
+    optimizer = exact.SGD(model.parameters(), *rates[:2], weight_decay=rates[2])
     for rows in torch.arange(N).split(3) * 2:
         optimizer.zero_grad()
         mean = loss(model(x[rows]), y[rows])

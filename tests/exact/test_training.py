@@ -152,7 +152,7 @@ def test_linear_takes_levels_leading_axes_and_no_bias() -> None:
 @pytest.mark.parametrize(("momentum", "weight_decay"), [(0.0, 0.0), (0.9, 0.0), (0.5, 0.1), (0.0, 0.1)])
 def test_sgd_has_the_recursions_of_torch(momentum: float, weight_decay: float) -> None:
     ours, theirs = (nn.Parameter(exact.normal((50,), 1.0, 0, "w")) for _ in range(2))
-    a = exact.SGD([ours], 0.1, momentum, weight_decay)
+    a = exact.SGD([ours], 0.1, momentum, weight_decay=weight_decay)
     b = torch.optim.SGD([theirs], 0.1, momentum, weight_decay=weight_decay)
     for i in range(5):
         ours.grad, theirs.grad = (exact.normal((50,), 1.0, i, "g") for _ in range(2))

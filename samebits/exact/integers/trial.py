@@ -114,7 +114,7 @@ def network() -> nn.Sequential:
 
 def by_modules(model: nn.Sequential, x: Tensor, y: Tensor) -> None:
     """Layer by layer."""
-    optimizer, loss = SGD(model.parameters(), LR, MOMENTUM, DECAY), CrossEntropyLoss()
+    optimizer, loss = SGD(model.parameters(), LR, MOMENTUM, weight_decay=DECAY), CrossEntropyLoss()
     for _ in range(2):
         for rows in torch.arange(IMAGES).split(BATCH):
             optimizer.zero_grad()

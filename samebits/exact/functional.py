@@ -374,24 +374,34 @@ class _LogSoftmax(torch.autograd.Function):
         return cast(Tensor, g - p * total(g, -1).unsqueeze(-1))
 
 
-def cross_entropy(logits: Tensor, labels: Tensor, reduction: Reduction = "mean") -> Tensor:
+def cross_entropy(
+    logits: Tensor, labels: Tensor, reduction: Reduction = "mean", *, weight: Tensor | None = None,
+    ignore_index: int = -100, label_smoothing: float = 0.0,
+) -> Tensor:  # fmt: skip
     """Cross entropy of logits and labels, in nats.
 
-    Each row's loss is log(s / 2^40) - d[label], with (d, e, s) = softmax_terms(logits).
+    Each row's loss is log(s / 2^40) - d[label], with (d, e, s) = softmax_terms(logits). A weight w multiplies it by
+    w[label]. With a label_smoothing a, that is multiplied by 1 - a, and the exact sum of (log(s / 2^40) - d) * w over
+    the classes times (a / classes) is added.
 
     Args:
         logits: float64 [..., n, classes], or float32, taken as float64.
         labels: integers [..., n].
         reduction: "none" for each row's loss; "sum" for their exact sum over n, "mean" for that sum / n, both leaving
-            the leading axes, so that seeds stay apart.
+            the leading axes, so that seeds stay apart. The mean is / the exact sum of w[label] where there is a weight.
+        weight: of each class, float64 or float32 [classes].
+        ignore_index: the label of rows that do not count: their loss and gradient are 0, and n is the number of others.
+        label_smoothing: the share of a row, from 0 to 1, that is shared by all classes.
 
     Returns:
         float64 [..., n] for "none", else [...]. Gradient: p - onehot(label) (p = e / s, one subtraction), / n for the
-        mean, for float32 logits rounded to float32, then times the upstream gradient.
+        mean, for float32 logits rounded to float32, then times the upstream gradient. With a weight or a smoothing
+        p * t - u in place of p - onehot(label), with u = w * (a / classes), at the label + w[label] * (1 - a), and
+        t = w[label] * (1 - a) + sum(w) * (a / classes).
 
     Raises:
         As `softmax` does; ValueError for labels that are no integers, of another shape or no class, for the mean of no
-        rows, and for another reduction.
+        rows or of rows without weight, for another reduction, and for a weight or smoothing that is none.
 
     Example:
         >>> logits = torch.tensor([[0.0, 0.0], [0.0, 0.0]], dtype=torch.float64)
@@ -400,10 +410,16 @@ def cross_entropy(logits: Tensor, labels: Tensor, reduction: Reduction = "mean")
     """
     if reduction not in ("mean", "sum", "none"):
         raise ValueError(f"reduction is {reduction!r}, but it must be mean, sum or none")
-    of_cross_entropy(logits, labels)
+    counted = of_cross_entropy(logits, labels, weight, ignore_index, label_smoothing)
     if reduction == "mean" and not logits.shape[-2]:
         raise ValueError(f"the logits are {list(logits.shape)}: no rows have no mean")
-    return cast(Tensor, _CrossEntropy.apply(logits, labels, reduction))
+    if weight is None and counted is None and not label_smoothing:
+        return cast(Tensor, _CrossEntropy.apply(logits, labels, reduction))
+    if counted is None:
+        counted = torch.full_like(labels, True, dtype=torch.bool)
+    if weight is None:
+        weight = torch.full(logits.shape[-1:], 1.0, dtype=torch.float64, device=logits.device)
+    return cast(Tensor, _Weighted.apply(logits, labels, counted, weight.detach().double(), label_smoothing, reduction))
 
 
 class _CrossEntropy(torch.autograd.Function):
@@ -435,6 +451,45 @@ class _CrossEntropy(torch.autograd.Function):
             gap = gap / divisor(gap.shape[-2], gap.device)
         upstream = g.unsqueeze(-1) if ctx.reduction == "none" else g[..., None, None]
         return gap.to(ctx.dtype) * upstream.to(ctx.dtype), None, None
+
+
+class _Weighted(torch.autograd.Function):
+    """`_CrossEntropy` of rows of which some do not count, with a weight for each class, smoothed."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, z: Tensor, labels: Tensor, counted: Tensor, w: Tensor, smoothing: float, reduction: Reduction
+    ) -> Tensor:
+        ctx.reduction, ctx.dtype = reduction, z.dtype
+        share, each = 1.0 - smoothing, smoothing / z.shape[-1]
+        index = torch.where(counted, labels, 0).long().unsqueeze(-1)
+        d, e, s = softmax_terms(z.double())
+        lost, own = log_total(s) - d, w.expand(d.shape).gather(-1, index)
+        losses, t = lost.gather(-1, index) * own, own
+        if smoothing:
+            losses = losses * share + total(lost * w, -1).unsqueeze(-1) * each
+            t = own * share + total(w, -1) * each
+        losses = torch.where(counted, losses.squeeze(-1), 0.0)
+        if ctx.needs_input_grad[0]:
+            u = (w * each).expand(d.shape).clone()
+            u.scatter_(-1, index, u.gather(-1, index) + own * share)
+            gap = torch.where(counted.unsqueeze(-1), e.div_(s) * t - u, 0.0)
+        if reduction == "mean":
+            rows = total(torch.where(counted, own.squeeze(-1), 0.0), -1, what="the weight")
+            if z.device.type == "cpu" and not bool((rows != 0).all()):
+                raise ValueError("no rows that count, or rows without weight, have no mean")
+        if ctx.needs_input_grad[0]:
+            ctx.save_for_backward(gap / rows[..., None, None] if reduction == "mean" else gap)
+        if reduction == "none":
+            return losses
+        return total(losses, -1) / rows if reduction == "mean" else total(losses, -1)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None, None, None, None, None]:
+        refuse_double_backward()
+        (gap,) = ctx.saved_tensors
+        upstream = g.unsqueeze(-1) if ctx.reduction == "none" else g[..., None, None]
+        return gap.to(ctx.dtype) * upstream.to(ctx.dtype), None, None, None, None, None
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, levels: float = 255.0) -> Tensor:

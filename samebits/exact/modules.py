@@ -7,7 +7,7 @@ from . import functional as F
 from .functional import Reduction
 from .guard import NonFinite, product_bits, whole
 from .machine import require_device
-from .operands import share
+from .operands import require_tensor, share
 from .random import normal, uniform
 
 
@@ -119,18 +119,30 @@ class Linear(nn.Module):
 
 
 class CrossEntropyLoss(nn.Module):
-    """`cross_entropy` with its reduction fixed.
+    """`cross_entropy` with all but logits and labels fixed.
 
     Args:
+        weight: of each class, float64 or float32 [classes].
+        ignore_index: the label of rows that do not count.
         reduction: "mean", "sum" or "none".
+        label_smoothing: the share of a row, from 0 to 1, that is shared by all classes.
 
     Example:
         >>> exact.CrossEntropyLoss()(torch.zeros(3, 2, dtype=torch.float64), torch.tensor([0, 1, 1])).item()
         0.6931471805599454
     """
 
-    def __init__(self, reduction: Reduction = "mean") -> None:
+    weight: Tensor | None
+
+    def __init__(
+        self, weight: Tensor | None = None, *, ignore_index: int = -100, reduction: Reduction = "mean",
+        label_smoothing: float = 0.0,
+    ) -> None:  # fmt: skip
         super().__init__()
+        if weight is not None:
+            require_tensor(weight, "the weight")
+        self.register_buffer("weight", weight)
+        self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
         self.reduction: Reduction = reduction
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
@@ -146,4 +158,7 @@ class CrossEntropyLoss(nn.Module):
         Raises:
             As `cross_entropy` does.
         """
-        return F.cross_entropy(logits, labels, self.reduction)
+        return F.cross_entropy(
+            logits, labels, self.reduction, weight=self.weight, ignore_index=self.ignore_index,
+            label_smoothing=self.label_smoothing,
+        )  # fmt: skip

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .grid import INTEGERS
-from .guard import CLASSES, Refused
+from .guard import CLASSES, Refused, finite
 
 REAL = (torch.float32, torch.float64)
 
@@ -152,8 +152,14 @@ def require_classes(z: Tensor) -> None:
         raise Refused(f"{z.shape[-1]} classes: 40 bits and their sum exceed 53; at most {CLASSES}")
 
 
-def of_cross_entropy(z: Tensor, labels: Tensor) -> None:
-    """Refuse logits and labels that do not fit: TypeError, ValueError, Refused. On a CPU labels' range is looked at."""
+def of_cross_entropy(
+    z: Tensor, labels: Tensor, weight: Tensor | None = None, ignored: int = -100, smoothing: float = 0.0
+) -> Tensor | None:
+    """Which rows count, or None for all of them. On a CPU labels' range is looked at.
+
+    Raises TypeError, ValueError or Refused for logits, labels and weights that do not fit, and for a smoothing that is
+    none.
+    """
     require_tensor(z, "a tensor of logits")
     require_tensor(labels, "a tensor of labels")
     if z.dtype not in REAL:
@@ -165,8 +171,39 @@ def of_cross_entropy(z: Tensor, labels: Tensor) -> None:
         raise ValueError(f"labels {tuple(labels.shape)} {labels.dtype} do not fit logits {tuple(z.shape)}")
     if labels.device != z.device:
         raise ValueError(f"the labels are on {labels.device}, but the logits on {z.device}")
+    if weight is not None:
+        _require_weight(weight, z)
+    if not 0 <= smoothing <= 1:
+        raise ValueError(f"label_smoothing is {smoothing}, but must be a number from 0 to 1")
+    return _counted(labels, z.shape[-1], ignored)
+
+
+def _require_weight(weight: Tensor, z: Tensor) -> None:
+    require_tensor(weight, "the weight")
+    if weight.dtype not in REAL:
+        raise TypeError(f"the weight is {weight.dtype}, but must be float32 or float64")
+    if weight.shape != z.shape[-1:]:
+        raise ValueError(f"the weight is {size(weight)}, but must be [{z.shape[-1]}], one for each class")
+    if weight.device != z.device:
+        raise ValueError(f"the weight is on {weight.device}, but the logits on {z.device}")
     if z.device.type == "cpu":
-        require_range(labels, z.shape[-1], "label")
+        finite(weight, "the weight")
+
+
+def _counted(labels: Tensor, classes: int, ignored: int) -> Tensor | None:
+    """Rows whose label is another, or None for all of them, where that is known without a wait."""
+    if ignored < 0 and labels.dtype in (torch.uint8, torch.bool):
+        if labels.device.type == "cpu":
+            require_range(labels, classes, "label")
+        return None
+    if labels.device.type != "cpu":
+        return labels.long() != ignored
+    if not labels.numel() or not labels.min().item() <= ignored <= labels.max().item():
+        require_range(labels, classes, "label")
+        return None
+    counted = labels.long() != ignored  # as numbers: a byte would take -100 for 156
+    require_range(torch.where(counted, labels, 0), classes, "label")
+    return counted
 
 
 def require_range(x: Tensor, end: int, what: str) -> None:

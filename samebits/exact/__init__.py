@@ -1,9 +1,10 @@
 """Arithmetic whose bits do not depend on the machine, shaped like torch.nn; docs/exact.md says how and why."""
 
 import torch
-from torch.nn import ReLU
+from torch.nn import Flatten, ReLU
 
 from .adam import Adam, AdamW
+from .convolution import Conv2d
 from .functional import (
     bias_gradient,
     cross_entropy,
@@ -33,7 +34,9 @@ __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "Conv2d",
     "CrossEntropyLoss",
+    "Flatten",
     "Linear",
     "NonFinite",
     "ReLU",

@@ -24,9 +24,9 @@ REDUCTIONS = {".sum", ".amax", ".amin", ".max", ".min", ".any", ".all", ".argmax
 PRODUCTS = {"@", "torch.mm", "torch._int_mm"}  # of integers, as sums are; _int_mm through product.int8 alone
 # Bits from place to place.
 MOVES = {
-    ".view", ".reshape", ".flatten", ".ravel", ".expand", ".unsqueeze", ".squeeze", ".mT", ".T", ".unbind", ".split",
-    ".contiguous", ".clone", ".copy_", ".fill_", ".gather", ".scatter_", ".index_select", ".sort", ".nonzero",
-    ".detach", ".cpu", ".numpy", ".item", ".tolist", ".tobytes", ".new_zeros",
+    ".view", ".reshape", ".flatten", ".ravel", ".expand", ".unsqueeze", ".squeeze", ".mT", ".T", ".transpose",
+    ".unbind", ".split", ".contiguous", ".clone", ".copy_", ".fill_", ".gather", ".scatter_", ".index_select", ".sort",
+    ".nonzero", ".detach", ".cpu", ".numpy", ".item", ".tolist", ".tobytes", ".new_zeros",
     "torch.cat", "torch.stack", "torch.full", "torch.full_like", "torch.zeros", "torch.zeros_like", "torch.arange",
     "torch.tensor", "torch.as_tensor", "torch.from_numpy", "torch.nn.functional.one_hot", "torch.nn.Flatten",
     "numpy.arange",

@@ -440,6 +440,7 @@ MOVES: dict[str, tuple[Oracle, Way]] = {
     ".squeeze": (whole, lambda x: x[:, None].squeeze(1)),
     ".mT": (turned, lambda x: x.mT),
     ".T": (turned, lambda x: x.T),
+    ".transpose": (turned, lambda x: x.transpose(0, 1)),
     ".unbind": (turned, lambda x: torch.stack(x.unbind(1))),
     ".split": (whole, lambda x: torch.cat(x.split(4, dim=1), dim=1)),
     ".contiguous": (whole, Tensor.contiguous),

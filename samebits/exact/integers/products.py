@@ -1,7 +1,7 @@
 """Products of small integers by whichever route is fastest here among those that are exact here.
 
-Operands are integers of magnitude <= 128, one of them <= 127, so a sum of k products is an integer of magnitude
-<= 16256 k: in float32 (24 bits) every partial sum is exact up to k = 1024, in int32 up to 2^17. Longer sums are cut
+Operands are integers of magnitude <= 128, so a sum of k products is an integer of magnitude <= 2^14 k: in float32,
+which holds every integer up to 2^24, each partial sum is exact up to k = 1024, in int32 below 2^17. Longer sums are cut
 into blocks and joined in float64, whose 53 bits no sum here fills.
 """
 
@@ -130,7 +130,7 @@ def is_exact(candidate: Route, device: torch.device) -> bool:
 def _multiplies(candidate: Route, m: int, k: int, n: int, device: torch.device) -> bool:
     mixed = torch.arange(max(m, n) * k, device="cpu").mul(2654435761).bitwise_right_shift(7).to(torch.int8)
     low = torch.full_like(mixed, -128)
-    for x, y in ((low, ~low), (~low, ~low), (mixed, mixed.clip(min=-127)), (low, mixed.clip(min=-127))):
+    for x, y in ((low, low), (low, ~low), (~low, ~low), (mixed, mixed.clip(min=-127)), (low, mixed.clip(min=-127))):
         left, right = x[: m * k].view(m, k), y[: k * n].view(n, k)
         true = left.double() @ right.double().mT
         a, b = (t.to(device).to(candidate.dtype) for t in (left, right))

@@ -25,6 +25,7 @@ from .integers.prepare import prepare
 from .machine import require_device, require_sizes
 from .modules import CrossEntropyLoss, Linear
 from .optim import SGD
+from .pooling import AvgPool2d, MaxPool2d
 from .random import normal, permutation, uniform
 
 dtype = torch.float32  # of a model in training
@@ -34,10 +35,12 @@ __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "AvgPool2d",
     "Conv2d",
     "CrossEntropyLoss",
     "Flatten",
     "Linear",
+    "MaxPool2d",
     "NonFinite",
     "ReLU",
     "Refused",

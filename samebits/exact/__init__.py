@@ -24,6 +24,7 @@ from .hashing import digest
 from .integers.prepare import prepare
 from .machine import require_device, require_sizes
 from .modules import CrossEntropyLoss, Linear
+from .normalization import BatchNorm1d, BatchNorm2d, LayerNorm
 from .optim import SGD
 from .pooling import AvgPool2d, MaxPool2d
 from .random import normal, permutation, uniform
@@ -36,9 +37,12 @@ __all__ = [
     "Adam",
     "AdamW",
     "AvgPool2d",
+    "BatchNorm1d",
+    "BatchNorm2d",
     "Conv2d",
     "CrossEntropyLoss",
     "Flatten",
+    "LayerNorm",
     "Linear",
     "MaxPool2d",
     "NonFinite",

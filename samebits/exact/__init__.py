@@ -5,6 +5,7 @@ from torch.nn import Flatten, ReLU
 
 from .adam import Adam, AdamW
 from .convolution import Conv2d
+from .dropout import Dropout
 from .functional import (
     bias_gradient,
     cross_entropy,
@@ -41,6 +42,7 @@ __all__ = [
     "BatchNorm2d",
     "Conv2d",
     "CrossEntropyLoss",
+    "Dropout",
     "Flatten",
     "LayerNorm",
     "Linear",

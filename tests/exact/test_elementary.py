@@ -14,7 +14,7 @@ from tests.exact import oracle
 LN2 = Decimal("0.693147180559945309417232121458176568075500134360255254120680009493")
 
 
-@pytest.mark.parametrize("name", golden.COMPUTE)
+@pytest.mark.parametrize("name", golden.HASHES)
 def test_golden_hash_of_a_million(name: str) -> None:
     golden.check(name)
 

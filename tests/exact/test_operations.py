@@ -14,7 +14,7 @@ from samebits.exact.integers import passes, products, whole
 from samebits.learning import arithmetic, concise, fused, initial, scratch
 from tests.conftest import ROOT
 from tests.exact import operations, reader
-from tests.made import small
+from tests.made import layers, small
 
 LEARNING = sorted((ROOT / "samebits/learning").glob("*.py"))
 APART = ("float32.py", "run.py")  # the control; what goes from files to files and shares out seeds
@@ -184,7 +184,14 @@ def learn_whole() -> None:
         whole.step(layers, pixels, labels, count, operands.share(255.0), whole.Rates(0.1, 0.5, 0.01), route)
 
 
-RUNS = {"exact": lambda: learn("exact"), "wide": lambda: learn("wide"), "a GPU's steps": learn_whole, "all else": use}
+RUNS = {
+    "exact": lambda: learn("exact"),
+    "wide": lambda: learn("wide"),
+    "a GPU's steps": learn_whole,
+    "layers": layers.trained,
+    "wide layers": lambda: layers.trained(torch.float64),
+    "all else": use,
+}
 
 
 @pytest.mark.parametrize("run", RUNS.values(), ids=list(RUNS))

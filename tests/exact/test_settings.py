@@ -32,7 +32,9 @@ def test_one_hash_on_every_machine() -> None:
         hashes = list(pool.map(run, SETTINGS))
     for settings, each in zip(SETTINGS, hashes, strict=True):
         print(" ".join(f"{k}={v}" for k, v in settings.items()) or "default", *(h[:12] for h in each))
-    wide, control, plain, compiled = (set(column) for column in zip(*hashes, strict=True))
+    wide, control, plain, compiled, layers, wide_layers = (set(column) for column in zip(*hashes, strict=True))
     assert wide == {"e7a2f19269a647fd5f3f16756b588dc727b7a954ae8248e2572c78cfdaa1d3c8"}
     assert plain == compiled == {hashes[0][2]}
+    assert layers == {"b965665c18c5f8744870497ec331b7fc4d56aaa9317cc867aab1f9364ec6ce67"}
+    assert wide_layers == {"6485a43f07a5a7ee7f7a16f9cc3ad0fbda4448c8c198ead37909d75f2d113aa2"}
     assert len(control) > 1, "the control did not split: the settings change nothing here"

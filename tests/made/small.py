@@ -1,5 +1,5 @@
 """A small network trained exactly and in float32; as a script it prints a hash each: float64 exactly, float32 as torch
-has it, on integers by plain operations, on integers by compiled kernels.
+has it, on integers by plain operations, on integers by compiled kernels; and of a network of every layer (`layers`).
 """
 
 from itertools import pairwise
@@ -77,6 +77,9 @@ def control(order: Tensor | None = None) -> nn.Module:
 
 
 if __name__ == "__main__":
+    from tests.made import layers
+
     print(exact.digest(both()), exact.digest(control().state_dict()), exact.digest(both(torch.float32)))
     exact.prepare()  # where there is no numba, plain operations again
     print(exact.digest(both(torch.float32)))
+    print(*layers.digests())

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from samebits import exact
 from samebits.exact.random import draws
@@ -36,6 +36,17 @@ def inputs() -> Tensor:
     return x.to(exact.dtype)
 
 
+def through(layer: nn.Module) -> Tensor:
+    """What a layer makes of pictures [1000, 10, 10, 10], samples of very different sizes; and the gradients, of the
+    pictures and of the layer's parameters, for an upstream gradient that is the output.
+    """
+    dtype = next((p.dtype for p in layer.parameters()), exact.dtype)
+    x = inputs().view(1000, 10, 10, 10).to(dtype).requires_grad_()
+    y = layer(x)
+    made = torch.autograd.grad(y, [x, *layer.parameters()], y.detach())
+    return torch.cat([each.detach().flatten() for each in (y, *made)])
+
+
 COMPUTE: dict[str, Callable[[], Tensor]] = {
     "exp2": lambda: exact.exp2(fractions(MILLION, "t") * 128 - 100),
     "exp2 wide": lambda: exact.exp2(fractions(MILLION, "t") * 2300 - 1150),
@@ -51,6 +62,16 @@ COMPUTE: dict[str, Callable[[], Tensor]] = {
     "weight gradient on integers": lambda: exact.weight_gradient(inputs()[:, :600], inputs()),
     "bias gradient on integers": lambda: exact.bias_gradient(inputs()),
 }
+# Layers refuse a machine that is not exact, where the operations above are hashed on any.
+LAYERS: dict[str, Callable[[], Tensor]] = {
+    "Conv2d": lambda: through(exact.Conv2d(10, 8, 3, padding=1, groups=2, seed=3)),
+    "wide Conv2d": lambda: through(exact.Conv2d(10, 4, (3, 2), 2, 1, seed=3, dtype=exact.loss_dtype)),
+    "MaxPool2d": lambda: through(exact.MaxPool2d(3, 2, 1)),
+    "AvgPool2d": lambda: through(exact.AvgPool2d(3, 2, 1)),
+    "BatchNorm2d": lambda: through(exact.BatchNorm2d(10)),
+    "LayerNorm": lambda: through(exact.LayerNorm((10, 10, 10))),
+    "Dropout": lambda: through(exact.Dropout(0.3, seed=3)),
+}
 HASHES = {
     "exp2": "b6c98fff492c0e0d",
     "exp2 wide": "e80edc34f02490db",
@@ -65,9 +86,16 @@ HASHES = {
     "linear on integers": "bb57e506e996b2de",
     "weight gradient on integers": "a4595fdbd89cd4f8",
     "bias gradient on integers": "ca1301bae4e8d886",
+    "Conv2d": "4d1d8f093925ac70",
+    "wide Conv2d": "3ccdac74402f0f83",
+    "MaxPool2d": "845ac9dadd6e5edb",
+    "AvgPool2d": "27fad3d5071b2a8a",
+    "BatchNorm2d": "3f0c8ffe6361e5b3",
+    "LayerNorm": "09ef5fdc016a2ac7",
+    "Dropout": "c77bae974f0f4614",
 }
 
 
 def check(name: str) -> None:
-    """Compare one operation with its hash."""
-    assert digest(COMPUTE[name]()) == HASHES[name], name
+    """Compare one operation, or layer, with its hash."""
+    assert digest({**COMPUTE, **LAYERS}[name]()) == HASHES[name], name

@@ -21,6 +21,7 @@ from samebits.base.files import sha256
 from samebits.base.source import ROOT
 from samebits.claims.machines import golden
 from samebits.datasets.prepare import resize
+from samebits.exact import Refused
 from samebits.exact.random import draws
 
 PARAMS = """
@@ -53,7 +54,8 @@ def main() -> None:
         exact = {**operations(), **resized()}
         try:
             exact |= pipeline()
-        except UserError as error:  # exact arithmetic may find this machine unfit: worth telling, beside what came out
+            exact |= layers()
+        except (UserError, Refused) as error:  # this machine may be unfit: worth telling, beside what came out
             refused = str(error)
         float32 = control()
     cpu = f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
@@ -64,6 +66,11 @@ def main() -> None:
 def operations() -> Hashes:
     """The operations of exact arithmetic."""
     return {name: golden.digest(compute()) for name, compute in golden.COMPUTE.items()}
+
+
+def layers() -> Hashes:
+    """The layers, there and back. Raises Refused where exact arithmetic finds this machine unfit."""
+    return {name: golden.digest(compute()) for name, compute in golden.LAYERS.items()}
 
 
 def resized() -> Hashes:

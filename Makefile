@@ -1,6 +1,6 @@
 # Every target first sets up .venv from requirements.lock, with uv where it is installed, else with pip; the work is done
-# by the command `samebits` there. Settings: DATASETS="digits mnist", PORT, KIND, GATE (options of samebits gate).
-# TORCH=cpu takes the small CPU build of torch (README.md, "Set-up").
+# by the command `samebits` there. Settings: DATASETS="digits mnist", PORT, KIND, GATE (options of samebits gate),
+# RECORD=yes (verify and machines add lines to claims/ledger.csv), TORCH=cpu (the small CPU build; README.md, "Set-up").
 
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -29,13 +29,13 @@ lint: venv ## style, format and types
 	mypy
 
 verify: venv ## does dvc.lock come out again? (DATASETS=digits: a minute)
-	@samebits verify $(DATASETS)
+	@samebits verify $(DATASETS) $(RECORD:%=--record)
 
 page: venv ## verify.html: digits' models again, in a browser (docs/verify.md)
 	@samebits page --repro
 
 machines: venv ## the same bits on emulated processors (qemu-user-static)
-	@samebits machines $(KIND:%=--kind %)
+	@samebits machines $(KIND:%=--kind %) $(RECORD:%=--record)
 
 versions: ## the same bits on several versions of torch
 	$(PYTHON) tests/versions.py

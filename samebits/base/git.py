@@ -7,12 +7,16 @@ from dataclasses import dataclass
 
 from samebits.base.errors import UserError
 
-NO_CAUSE = (":(exclude)dvc.lock", ":(exclude)reference")  # they record results and choose none
+NO_CAUSE = (
+    ":(exclude)dvc.lock",
+    ":(exclude)reference",
+    ":(exclude)claims/ledger.csv",
+)  # they record results and choose none
 
 
 @dataclass(frozen=True)
 class Checkout:
-    """The commit that is checked out; dirty is any difference from it but one in dvc.lock or reference/."""
+    """The commit that is checked out; dirty is any difference from it but one in what records results."""
 
     commit: str
     branch: str

@@ -29,7 +29,7 @@ GROUPS = {
     "Keep what was trained": ("store",),
     "Compare runs": ("ui", "publish", "promote"),
     "Guard results": ("gate", "reference"),
-    "Prove results": ("verify", "audit", "page", "claims", "machines", "sign"),
+    "Prove results": ("verify", "audit", "page", "claims", "machines", "ledger", "sign"),
 }
 ANYWHERE = ("predict", "serve")  # a model in a file needs no project
 

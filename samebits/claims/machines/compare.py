@@ -1,7 +1,10 @@
 """What the kinds computed, held against each other and against the hashes that are committed."""
 
 import hashlib
+from collections.abc import Mapping
+from pathlib import Path
 
+from samebits.base import paths
 from samebits.claims.machines import golden
 from samebits.claims.machines.kinds import HERE, Witness
 
@@ -11,7 +14,16 @@ SHOWN = 12  # parts that differ: one cause has many effects, and the parts are i
 
 def whole(witness: Witness) -> str:
     """One hash over all exact parts, names included."""
-    lines = "".join(f"{value} {part}\n" for part, value in sorted(witness.exact.items()))
+    return _hash(witness.exact)
+
+
+def without_report(witness: Witness) -> str:
+    """One hash over all but the report, which is renewed for reasons that are no number's."""
+    return _hash({part: value for part, value in witness.exact.items() if Path(part).parts[0] != str(paths.REPORTS)})
+
+
+def _hash(parts: Mapping[str, str]) -> str:
+    lines = "".join(f"{value} {part}\n" for part, value in sorted(parts.items()))
     return hashlib.sha256(lines.encode()).hexdigest()[:16]
 
 

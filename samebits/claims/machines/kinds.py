@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from samebits.base.command_line import note
@@ -45,6 +45,7 @@ class Witness:
     refused: str  # why it went no further, if it did not
     float32: str
     seconds: float
+    machine: dict[str, str] = field(default_factory=dict)  # see description.py
 
 
 def find(name: str) -> Kind:

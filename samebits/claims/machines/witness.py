@@ -20,6 +20,7 @@ from samebits.base.errors import UserError
 from samebits.base.files import sha256
 from samebits.base.source import ROOT
 from samebits.claims.machines import golden
+from samebits.claims.machines.description import description
 from samebits.datasets.prepare import resize
 from samebits.exact import Refused
 from samebits.exact.random import draws
@@ -60,7 +61,7 @@ def main() -> None:
         float32 = control()
     cpu = f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
     witness = {"torch": torch.__version__, "cpu": cpu, "exact": exact, "refused": refused, "float32": float32}
-    print(json.dumps(witness))
+    print(json.dumps(witness | {"machine": description()}))
 
 
 def operations() -> Hashes:

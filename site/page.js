@@ -52,6 +52,10 @@ const heard = {
     drawCurves(card.curves, card.rows);
     drawUnits(card.units, units, image);
   },
+  line({ text }) {
+    element("record").hidden = false;
+    element("line").value = text;
+  },
   result({ name, run, same, found, wanted, sha256, seconds, first }) {
     const card = cards.get(`${name} ${run}`);
     card.button.disabled = false;
@@ -164,6 +168,7 @@ function picture(weights, width, height) {
 const give = (files) => worker?.postMessage({ order: "files", files: [...files] });
 const zone = element("zone");
 element("archives").onchange = (event) => give(event.target.files);
+element("line").onfocus = (event) => event.target.select();
 zone.ondragover = (event) => (event.preventDefault(), zone.classList.add("over"));
 zone.ondragleave = () => zone.classList.remove("over");
 zone.ondrop = (event) => {

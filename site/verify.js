@@ -1,34 +1,56 @@
-// node site/verify.js [DATASET [RUN ...]]: the committed models again, without a line of the Python that made them.
-// Reads dvc.lock in the folder it runs in, and nothing of the network. Exit code 0: all hashes came out; 1: not all.
+// node site/verify.js [DATASET [RUN ...]] [--line]: the committed models again, without a line of the Python that made
+// them. Reads dvc.lock in the folder it runs in, and nothing of the network. Exit code 0: all hashes came out; 1: not all.
+// --line: stdout gets the ledger's line alone, for `samebits ledger --add -`, and stderr what is said.
 
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync } from "node:fs";
+import { cpus, type } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
 import { check } from "./check.js";
 import { RUNS, catalogEntry, claim, readLock } from "./claims.js";
 import { checkFile, dataset } from "./data.js";
+import { ledgerLine, namesHash } from "./ledger.js";
 import { md5 } from "./md5.js";
+import { hex, sha256 } from "./sha256.js";
 
-function main([name = "digits", ...runs]) {
+function main(given) {
+  const wantsLine = given.includes("--line");
+  const [name = "digits", ...runs] = given.filter((argument) => argument !== "--line");
   const lock = readLock(readFileSync("dvc.lock", "utf8"));
   const entry = catalogEntry(lock, name);
   for (const run of runs) if (!RUNS.includes(run)) throw new Error(`a run is one of ${RUNS.join(", ")}, not ${run}`);
   const claims = (runs.length ? runs : RUNS).map((run) => claim(lock, name, run));
   const data = dataset(readFiles(name, entry), entry);
-  return claims.map((run) => verified(run, data)).every(Boolean);
+  const done = claims.map((run) => verified(run, data, wantsLine ? console.error : console.log));
+  if (wantsLine) console.log(ledgerLine(done, programHash(), machine()));
+  return done.every(({ result }) => result.same);
 }
 
-function verified(run, data) {
+function verified(run, data, say) {
   const start = performance.now();
   const result = check(run, data, committedFiles(run), progress(run));
-  const seconds = ((performance.now() - start) / 1000).toFixed(1);
+  const seconds = (performance.now() - start) / 1000;
   const what = `${run.dataset} ${run.name}`;
   const hashes = `model ${result.found.model}, history ${result.found.history}`;
-  console.log(`${what}: ${result.same ? "the same bits as in dvc.lock" : "DIFFERENT from dvc.lock"} (${seconds} s)`);
-  console.log(`  MD5: ${hashes}\n  SHA-256 of the model: ${result.sha256}`);
-  if (!result.same) console.log(`  dvc.lock has: model ${run.md5.model}, history ${run.md5.history}`);
-  if (!result.same) console.log(`  first difference: ${result.first}`);
-  return result.same;
+  say(`${what}: ${result.same ? "the same bits as in dvc.lock" : "DIFFERENT from dvc.lock"} (${seconds.toFixed(1)} s)`);
+  say(`  MD5: ${hashes}\n  SHA-256 of the model: ${result.sha256}`);
+  if (!result.same) say(`  dvc.lock has: model ${run.md5.model}, history ${run.md5.history}`);
+  if (!result.same) say(`  first difference: ${result.first}`);
+  return { run, result, seconds };
+}
+
+// Over all files of this program.
+function programHash() {
+  const folder = fileURLToPath(new URL(".", import.meta.url));
+  const names = readdirSync(folder).filter((name) => name.endsWith(".js")).sort();
+  return namesHash(names.map((name) => [name, hex(sha256(new Uint8Array(readFileSync(join(folder, name)))))]));
+}
+
+function machine() {
+  const instructions = { x64: "x86_64", arm64: "aarch64" }[process.arch] ?? process.arch;
+  const processor = cpus()[0]?.model ?? "";
+  return { implementation: `JavaScript Node ${process.versions.node}`, processor, instructions, system: type() };
 }
 
 // On a terminal alone.

@@ -3,19 +3,21 @@
 import { check } from "./check.js";
 import { catalogEntry, claim, readLock } from "./claims.js";
 import { dataset } from "./data.js";
+import { browserKind, ledgerLine } from "./ledger.js";
 import { hex, sha256 } from "./sha256.js";
 
 const known = new Map(); // SHA-256 of a file's content -> the dataset and the part that it is
 const parts = {}; // dataset -> part -> bytes
-let lock, committed;
+const done = new Map(); // "DATASET RUN" -> how it came out
+let lock, committed, program;
 
 const tell = (kind, message) => self.postMessage({ kind, ...message });
 
 const orders = {
-  // What the page holds: the text of dvc.lock, the files of digits, the committed histories and models.
+  // What the page holds: dvc.lock, the files of digits, committed histories and models, the hash of this program.
   begin({ page }) {
     lock = readLock(page.lock);
-    committed = page.committed;
+    ({ committed, program } = page);
     for (const name of page.datasets) {
       parts[name] = {};
       for (const [part, file] of Object.entries(catalogEntry(lock, name).files)) known.set(file.sha256, { name, part });
@@ -41,7 +43,10 @@ const orders = {
       const units = epoch.layers[0].w.slice(0, 10 * epoch.layers[0].into); // pictures of the first ten
       tell("epoch", { name, run, row: epoch.row, done: epoch.done, of: epoch.of, units, image: entry.image });
     });
-    tell("result", { name, run, ...result, wanted: promise.md5, seconds: (performance.now() - started) / 1000 });
+    const seconds = (performance.now() - started) / 1000;
+    tell("result", { name, run, ...result, wanted: promise.md5, seconds });
+    done.set(`${name} ${run}`, { run: promise, result, seconds });
+    tell("line", { text: ledgerLine([...done.values()], program, browserKind(navigator)) });
   },
 };
 

@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from samebits.base import dvc, lockfile, paths
+from samebits.base.files import sha256
 from samebits.base.source import ROOT
+from samebits.claims import ledger, tally
 from samebits.datasets import bundled
 
 SITE = ROOT / "site"
@@ -23,19 +25,24 @@ Kept = dict[str, dict[str, str]]  # "digits RUN" -> history (text) and model (ba
 
 
 def page(kept: Kept) -> str:
-    """Return the page, with the committed files that are to be had. Raises UserError if dvc.lock is not whole."""
+    """Return the page, with the ledger and the committed files that are to be had.
+
+    Raises UserError if dvc.lock or the ledger is damaged.
+    """
     stages = lockfile.read()
     content = {
         "lock": paths.LOCK.read_text(encoding="utf-8"),
         "datasets": [name for name in DATASETS if f"download@{name}" in stages],
         "files": {name: _encoded(data) for name, data in bundled.digits().items()},
         "committed": kept,
+        "program": ledger.digest({path.name: sha256(path) for path in SITE.glob("*.js")}),
     }
     parts = {
         "page.css": _read("page.css"),
         "content": json.dumps(content).replace("</", "<\\/"),
         "worker": joined("worker"),
         "page": _read("page.js"),
+        "ledger": tally.html(tally.tally(ledger.read(), ledger.results_here())),
     }
     return filled(_read("page.html"), parts)
 

@@ -63,9 +63,9 @@ class Page:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
-    def wait(self, expression: str) -> Any:
+    def wait(self, expression: str, patience: float = PATIENCE) -> Any:
         """Return the value of an expression as soon as it is true."""
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + patience
         while time.monotonic() < until:
             if value := self.js(expression):
                 return value

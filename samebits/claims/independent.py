@@ -35,7 +35,7 @@ def page(kept: Kept) -> str:
         "datasets": [name for name in DATASETS if f"download@{name}" in stages],
         "files": {name: _encoded(data) for name, data in bundled.digits().items()},
         "committed": kept,
-        "program": ledger.digest({path.name: sha256(path) for path in SITE.glob("*.js")}),
+        "program": program(),
     }
     parts = {
         "page.css": _read("page.css"),
@@ -45,6 +45,11 @@ def page(kept: Kept) -> str:
         "ledger": tally.html(tally.tally(ledger.read(), ledger.results_here())),
     }
     return filled(_read("page.html"), parts)
+
+
+def program() -> str:
+    """Return the hash by which the ledger knows the JavaScript: over all its files."""
+    return ledger.digest({path.name: sha256(path) for path in SITE.glob("*.js")})
 
 
 def filled(template: str, parts: Mapping[str, str]) -> str:

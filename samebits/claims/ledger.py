@@ -69,7 +69,12 @@ HEADER = ",".join((*COLUMNS, "check"))
 
 
 def line(claimed: Hashes, seen: Hashes, code: str, machine: Mapping[str, str], seconds: float) -> Line:
-    """Return the line of a verification; `machine` has the columns that tell of what kind it was."""
+    """Return the line of a verification; `machine` has the columns that tell of what kind it was.
+
+    Raises UserError if no result was verified.
+    """
+    if not claimed:
+        raise UserError(f"there is nothing to record in {LEDGER}: what was verified is of no dataset")
     others = {name: hash for name in claimed if (hash := seen.get(name, digest({}))) != claimed[name]}
     told = {name: _plain(text) for name, text in machine.items()}
     return Line(results=_joined(claimed), outcome=_joined(others) or SAME, code=code, seconds=f"{seconds:.1f}", **told)
@@ -94,7 +99,7 @@ def lines_in(text: str, where: str) -> list[Line]:
 def _line(row: str, where: str) -> Line:
     *cells, check = row.split(",")
     if len(cells) != len(COLUMNS):
-        raise UserError(f"{where} has {len(cells) + 1} columns, but it should have {len(COLUMNS) + 1}: {HEADER}")
+        raise UserError(f"{where} should have {len(COLUMNS) + 1} columns, not {len(cells) + 1}: {HEADER}")
     if check != short(",".join(cells), 8):
         raise UserError(f"{where} is not as it was written: the hash at its end is of other words")
     read = parse(dict(zip(COLUMNS, cells, strict=True)), Line, where)

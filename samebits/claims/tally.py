@@ -1,5 +1,6 @@
 """The ledger as a table: kinds of machine against results, for a terminal and for verify.html."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from html import escape
@@ -9,7 +10,7 @@ from samebits.claims.ledger import Hashes, Line
 
 
 class Kind(NamedTuple):
-    """What tells one machine or implementation from another; threads, numpy and seconds do not."""
+    """What tells one machine or implementation from another; threads, numpy and the last part of a version do not."""
 
     implementation: str
     torch: str
@@ -17,6 +18,12 @@ class Kind(NamedTuple):
     processor: str
     instructions: str
     system: str
+
+    @classmethod
+    def of(cls, line: Line) -> "Kind":
+        """Return the kind that recorded a line."""
+        kind = cls(**{name: getattr(line, name) for name in cls._fields})
+        return kind._replace(implementation=re.sub(r"(\d+\.\d+)\.\S+", r"\1", kind.implementation))
 
     def __str__(self) -> str:
         """Without what is empty or the common case."""
@@ -64,7 +71,7 @@ def tally(lines: Iterable[Line], claimed: Hashes) -> Tally:
     """Sort the lines of a ledger by result; `claimed` has the hashes that the results have here."""
     found: dict[tuple[str, str], Result] = {}
     for line in lines:
-        kind = Kind(**{name: getattr(line, name) for name in Kind._fields})
+        kind = Kind.of(line)
         for name, wanted in line.claimed.items():
             result = found.setdefault((name, wanted), Result(name, wanted))
             result.seen.setdefault(kind, set()).add(line.seen[name])
@@ -156,8 +163,8 @@ def _aligned(rows: Rows) -> str:
 
 def _table(rows: Rows) -> str:
     head, *body = ("".join(_td(cell, "th" if row is rows[0] else "td") for cell in row) for row in rows)
-    lines = "\n".join(f"<tr>{row}</tr>" for row in body)
-    return f'<div class="wide" tabindex="0"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{lines}\n</tbody>\n</table></div>'
+    lines = [f"<thead><tr>{head}</tr></thead>", *(f"<tr>{row}</tr>" for row in body)]
+    return "\n".join(['<div class="wide" tabindex="0"><table>', *lines, "</table></div>"])
 
 
 def _td(cell: str, tag: str) -> str:

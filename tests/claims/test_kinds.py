@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from samebits.base.errors import UserError
+from samebits.claims import ledger
 from samebits.claims.machines import compare, kinds
 from samebits.claims.machines.kinds import Witness, ask_all
 
@@ -45,6 +46,8 @@ def test_a_kind_computes_the_committed_bits_and_this_machines(name: str, answers
     witness, here = answers.of(name), answers.of(kinds.HERE)
     assert compare.faults([witness]) == []
     assert witness.exact == here.exact
+    assert compare.without_report(witness) == ledger.WITNESS["machine-witness"]
+    assert {*witness.machine, "results", "outcome", "code", "seconds"} == {*ledger.COLUMNS}
 
 
 def test_every_part_is_there(answers: Answers) -> None:

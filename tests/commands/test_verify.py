@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from samebits.claims import ledger
 from tests.conftest import ROOT, dvc, environment, make_checkout, run
 
 # Stages are declared, and named, against the order in which they run.
@@ -119,6 +120,12 @@ def verify(folder, *arguments, **changes):
     return done
 
 
+def recorded(folder):
+    """The one line of the ledger."""
+    (line,) = ledger.lines_in((folder / ledger.LEDGER).read_text(), "here")
+    return line
+
+
 def test_reproduced(toy):
     head = run("git", "rev-parse", "--short", "HEAD", cwd=toy).stdout.strip()
     mine = toy.parent / "mine.db"
@@ -150,7 +157,7 @@ def test_it_makes_nothing_here(toy):
 def test_the_first_difference_is_named(toy):
     edit(toy, "toy.py", *OTHER)
     commit(toy)
-    done = verify(toy)
+    done = verify(toy, "--record")
     assert (done.returncode, done.stdout) == (
         1,
         "NOT reproduced: stage train@here differs first, in models/here/model.safetensors: "
@@ -158,6 +165,13 @@ def test_the_first_difference_is_named(toy):
     )
     assert "note: stage evaluate@here differs too, in metrics/here.csv\n" in done.stderr
     assert re.search("note: dvc.lock at .* was not made by that commit; it had another toy.py\n", done.stderr)
+    assert "note: a line was added to claims/ledger.csv: commit it\n" in done.stderr
+    line = recorded(toy)
+    assert list(line.claimed) == ["here"]
+    assert line.outcome == f"here={line.seen['here']}" != line.results
+    shown = run(sys.executable, "-m", "samebits", "ledger", cwd=toy, check=False, **settings(toy))
+    assert shown.returncode == 1
+    assert f"NOT one hash: here should be {line.claimed['here']}, and was {line.seen['here']} on" in shown.stdout
 
 
 def test_a_difference_whose_other_side_is_nowhere(toy):
@@ -182,10 +196,11 @@ def test_an_earlier_commit_and_a_dataset_that_params_yaml_does_not_name(toy):
     earlier = run("git", "rev-parse", "--short", "HEAD~1", cwd=toy).stdout.strip()
     edit(toy, "toy.py", "import json", "fail")
     hook = {"GIT_DIR": str(toy / ".git"), "GIT_INDEX_FILE": str(toy / ".git" / "index")}
-    done = verify(toy, "apart", "--rev", "HEAD~1", **hook)
+    done = verify(toy, "apart", "--rev", "HEAD~1", "--record", **hook)
     assert done.stdout.startswith(f"reproduced: all 2 outputs of 2 stages in dvc.lock ({earlier})"), done.stderr
     assert f"note: what is verified is commit {earlier}, without the uncommitted changes here\n" in done.stderr
     assert run("git", "symbolic-ref", "HEAD", cwd=toy).stdout == "refs/heads/main\n"
+    assert (list(recorded(toy).claimed), recorded(toy).outcome, recorded(toy).threads) == (["apart"], "same", "1")
 
 
 def test_a_stage_that_fails_is_named(toy):
@@ -256,6 +271,11 @@ def with_a_broken_pipeline(toy):
     commit(toy)
 
 
+def with_a_mangled_ledger(toy):
+    (toy / "claims").mkdir()
+    (toy / "claims/ledger.csv").write_text("mangled\n")
+
+
 def as_it_is(toy):
     pass
 
@@ -271,6 +291,7 @@ def as_it_is(toy):
         (as_it_is, ["new"], "dvc.lock at [0-9a-f]+ has no entries for new, only for apart, here\n"),
         (as_it_is, ["here-and", "apart"], "dvc.lock at [0-9a-f]+ has no entries for here-and, only for apart, here\n"),
         (with_a_dataset_more, [], "dvc.lock at [0-9a-f]+ has no entry for evaluate@new, train@new: `make repro`"),
+        (with_a_mangled_ledger, ["--record"], "claims/ledger.csv, line 1 should have 13 columns, not 1: "),
         (with_a_broken_pipeline, [], "DVC cannot read the pipeline at [0-9a-f]+: .*dvc.yaml"),
     ],
 )

@@ -3,6 +3,7 @@
 import contextlib
 import gzip
 import os
+import platform
 import re
 import shutil
 from pathlib import Path
@@ -10,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from samebits.base import dvc
-from samebits.claims import independent
+from samebits.claims import independent, ledger
 from samebits.commands import page as command
 from samebits.datasets import bundled
 from tests.conftest import ROOT
-from tests.made import chromium
+from tests.made import browsed, chromium
 from tests.made.committed import locked, project
 
 browser = pytest.mark.skipif(not chromium.PROGRAM, reason="there is no Chromium here")
@@ -71,6 +72,19 @@ def test_what_is_drawn_is_there(html, tmp_path):
         curves, units = page.js(inks)
         assert curves > 20
         assert units > 100
+
+
+@browser
+def test_the_page_gives_a_line_for_the_ledger(html, tmp_path, monkeypatch):
+    (tmp_path / "verify.html").write_text(html)
+    with chromium.browser() as page:
+        (line,) = ledger.lines_in(browsed.line(page, tmp_path / "verify.html", "scratch", "concise"), "here")
+        assert page.js("!document.getElementById('record').hidden")
+    monkeypatch.chdir(ROOT)
+    assert list(line.claimed) == ["digits/scratch", "digits/concise"]
+    assert line.claimed.items() <= ledger.results_here().items()
+    assert (line.outcome, line.code, line.system) == ("same", independent.program(), platform.system())
+    assert re.fullmatch(r"JavaScript Chromium \d+", line.implementation)
 
 
 @browser
@@ -141,6 +155,19 @@ def test_it_is_small_and_asks_for_nothing(html):
     assert len(html.encode()) < 3_000_000
     program = re.sub(r'<script type="application/json".*?</script>', "", html, flags=re.DOTALL)
     assert re.findall(r"https?://|import |src=|url\(|fetch\(|XMLHttp|WebSocket", program) == []
+
+
+def test_the_ledger_is_in_it(tmp_path, monkeypatch):
+    for name in ("dvc.lock", "dvc.yaml", "params.yaml"):
+        shutil.copyfile(ROOT / name, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    assert "Nobody has recorded a result that is claimed here." in independent.page({})
+    claimed = {"digits/mlp": ledger.results_here()["digits/mlp"]}
+    machine = dict.fromkeys(ledger.COLUMNS[3:-2], "&") | {"threads": "1"}
+    ledger.append([ledger.line(claimed, claimed, "c" * 16, machine, 1.0)])
+    page = independent.page({})
+    assert "One hash for each of 1 results, on 1 kinds of machine or implementation." in page
+    assert f"<td>{'</td><td>'.join(['&amp;'] * 6)}</td><td>mlp</td>" in page
 
 
 def test_no_name_is_defined_twice_in_the_joined_program():

@@ -11,6 +11,7 @@ import pytest
 
 from samebits.base import dvc
 from samebits.base.yaml import read_yaml
+from samebits.claims import independent, ledger
 from samebits.exact.random import CENTRE, SIDE, TAIL
 from samebits.learning.initial import order
 from samebits.tracking import best_effort
@@ -137,6 +138,33 @@ def test_without_committed_files_it_says_so(tmp_path):
     done = verify("digits", "scratch", cwd=tmp_path / "copy")
     assert done.returncode == 1
     assert "no committed file is at hand to say which number" in done.stdout
+
+
+# ----------------------------------------------------------------------------------------------------------- the ledger
+
+
+def test_its_line_is_the_ledgers(monkeypatch):
+    """The hashes of results are Python's; stdout has nothing else."""
+    done = verify("digits", "scratch", "concise", "--line")
+    assert (done.returncode, done.stdout.count("\n")) == (0, 1)
+    assert "digits scratch: the same bits as in dvc.lock (" in done.stderr
+    (line,) = ledger.lines_in(done.stdout, "here")
+    monkeypatch.chdir(ROOT)
+    assert list(line.claimed) == ["digits/scratch", "digits/concise"]
+    assert line.claimed.items() <= ledger.results_here().items()
+    assert (line.outcome, line.code, line.torch, line.device) == ("same", independent.program(), "", "cpu")
+    assert re.fullmatch(r"JavaScript Node \d+\.\d+\.\d+", line.implementation)
+
+
+def test_its_line_tells_what_came_out_otherwise(tmp_path):
+    shutil.copytree(ROOT / "site", tmp_path / "site")
+    file = tmp_path / "site/starts.js"
+    file.write_text(file.read_text().replace("r - 1.6", "r - 1.60001"))
+    done = verify("digits", "scratch", "--line", site=tmp_path / "site")
+    assert done.returncode == 1
+    (line,) = ledger.lines_in(done.stdout, "here")
+    assert line.outcome == f"digits/scratch={line.seen['digits/scratch']}" != line.results
+    assert line.code != independent.program()
 
 
 # ------------------------------------------------------------------------------------------------------------ bad input

@@ -141,10 +141,17 @@ def results(lock: Lock) -> Hashes:
     for stage, entry in lock.items():
         dataset = dataset_of(stage)
         for path, out in outputs(entry).items() if dataset else ():
-            run = Path(path).parent.relative_to(paths.MODELS) if Path(path).is_relative_to(paths.MODELS) else Path()
-            for name in {dataset, run.as_posix()} if len(run.parts) == 2 else {dataset}:
+            for name in {dataset, _trained(Path(path)) or dataset}:
                 outs.setdefault(name, {})[path] = out["md5"]
     return {name: digest(outs[name]) for name in sorted(outs)}
+
+
+def _trained(path: Path) -> str:
+    """Return DATASET/RUN for what each program that trains makes, model and history; "" for all else."""
+    if not path.is_relative_to(paths.MODELS):
+        return ""
+    dataset, run = path.relative_to(paths.MODELS).parts[:2]
+    return f"{dataset}/{run}" if path in (paths.model(dataset, run), paths.history(dataset, run)) else ""
 
 
 def lock_here() -> Lock:

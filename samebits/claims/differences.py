@@ -78,8 +78,8 @@ def explain(difference: Difference, recorded: Path, here: Path, cache: Path) -> 
 
 
 def _tensors_first(paths: Iterable[str]) -> list[str]:
-    """A model's tensors before the tables that follow from it, else by name."""
-    return sorted(paths, key=lambda path: (not path.endswith(".safetensors"), path))
+    """A model's tensors before what follows from them, and last a chain of hashes, which tell least; else by name."""
+    return sorted(paths, key=lambda path: (not path.endswith(".safetensors"), path.endswith("chain.csv"), path))
 
 
 def _identity(out: Mapping[str, Any] | None) -> Identity:

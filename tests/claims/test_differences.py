@@ -33,13 +33,14 @@ def test_stages_that_were_not_run_do_not_count():
 def test_differences_come_in_the_order_of_the_run_and_tensors_first():
     recorded = {"evaluate": entry(out("metrics.json", b"1")), "train": MODEL}
     fresh = {
-        "train": entry(out("models/history.csv", b"2"), out("models/model.safetensors", b"2")),
+        "train": entry(*(out(f"models/{name}", b"2") for name in ("chain.csv", "history.csv", "model.safetensors"))),
         "evaluate": entry(out("metrics.json", b"2")),
     }
     found = [(difference.stage, difference.path) for difference in between(recorded, fresh)]
     assert found == [
         ("train", "models/model.safetensors"),
         ("train", "models/history.csv"),
+        ("train", "models/chain.csv"),
         ("evaluate", "metrics.json"),
     ]
 

@@ -30,9 +30,9 @@ def network(dtype: torch.dtype = torch.float32) -> nn.Sequential:
     )
 
 
-def trained(dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
+def trained(dtype: torch.dtype = torch.float32, device: str = "cpu") -> dict[str, Tensor]:
     """What it has learned after an epoch, and its logits in evaluation."""
-    model, (pixels, labels) = network(dtype), DATA
+    model, (pixels, labels) = network(dtype).to(device), (x.to(device) for x in DATA)
     small.train(model, exact.SGD(model.parameters(), 0.1, 0.9), exact.CrossEntropyLoss(), range(1), pixels, labels)
     return {**model.state_dict(), "logits": model.eval()(pixels[:100]).detach()}
 

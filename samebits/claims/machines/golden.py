@@ -36,15 +36,15 @@ def inputs() -> Tensor:
     return x.to(exact.dtype)
 
 
-def through(layer: nn.Module) -> Tensor:
+def through(layer: nn.Module, device: str = "cpu") -> Tensor:
     """What a layer makes of pictures [1000, 10, 10, 10], samples of very different sizes; and the gradients, of the
     pictures and of the layer's parameters, for an upstream gradient that is the output.
     """
     dtype = next((p.dtype for p in layer.parameters()), exact.dtype)
-    x = inputs().view(1000, 10, 10, 10).to(dtype).requires_grad_()
-    y = layer(x)
+    x = inputs().view(1000, 10, 10, 10).to(device, dtype).requires_grad_()
+    y = layer.to(device)(x)
     made = torch.autograd.grad(y, [x, *layer.parameters()], y.detach())
-    return torch.cat([each.detach().flatten() for each in (y, *made)])
+    return torch.cat([each.detach().flatten() for each in (y, *made)]).cpu()
 
 
 COMPUTE: dict[str, Callable[[], Tensor]] = {

@@ -118,6 +118,8 @@ class Conv2d(nn.Module):
             each = wide if self.weight.dtype == torch.float64 else on_integers.conv2d
             z = each(pictures, self.weight, self.bias, w, self.groups, self.levels)
         except NonFinite as error:
+            if "entry" in error.place:  # groups lie where a product has its batch
+                error.place["group"] = error.place.pop("entry")
             error.place.setdefault("layer", self.tag)
             raise
         except (TypeError, ValueError) as error:

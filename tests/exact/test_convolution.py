@@ -287,6 +287,14 @@ def test_what_is_not_finite_is_named(bad, dtype):
         out.backward(torch.full_like(out, bad))
 
 
+def test_an_output_that_is_not_finite_is_named_with_its_group():
+    conv = exact.Conv2d(4, 2, 1, groups=2, tag="hidden")
+    with torch.no_grad():
+        conv.weight[1] = 3e38
+    with pytest.raises(exact.NonFinite, match=r"the output \(group 1, layer hidden\)"):
+        conv(torch.full((1, 4, 2, 2), 3e38))
+
+
 @pytest.mark.parametrize("dtype", [F32, F64])
 def test_there_is_no_second_gradient(dtype):
     conv = exact.Conv2d(2, 2, 3, dtype=dtype)

@@ -11,7 +11,7 @@ from samebits.commands import line
 from tests.conftest import ROOT, environment, run
 
 NAMES = ("check", "declare", "predict", "serve", "gate", "reference", "verify", "claims", "publish", "promote", "ui",
-         "machines", "demo", "store", "repro", "page", "sign", "audit")  # fmt: skip
+         "machines", "demo", "store", "repro", "page", "sign", "audit", "ledger")  # fmt: skip
 
 
 def samebits(*arguments, cwd=ROOT, **changes):

@@ -89,7 +89,7 @@ def verdict(tally: Tally) -> str:
         said = (f"{r.name} should be {r.hash}, and was {_others(r)}" for r in tally.differing)
         return f"NOT one hash: {'; '.join(said)}"
     kinds, results = len(tally.kinds), len(tally.here)
-    return f"one hash for each of {results} results, on {kinds} kinds of machine or implementation"
+    return f"one hash for each result; results: {results}, kinds of machine or implementation: {kinds}"
 
 
 def _others(result: Result) -> str:

@@ -192,7 +192,7 @@ of other claims than those here:
 result  hash              kinds  lines
 digits  3333333333333333  1      1
 
-one hash for each of 2 results, on 2 kinds of machine or implementation
+one hash for each result; results: 2, kinds of machine or implementation: 2
 """,
         0,
     )

@@ -166,7 +166,7 @@ def test_the_ledger_is_in_it(tmp_path, monkeypatch):
     machine = dict.fromkeys(ledger.COLUMNS[3:-2], "&") | {"threads": "1"}
     ledger.append([ledger.line(claimed, claimed, "c" * 16, machine, 1.0)])
     page = independent.page({})
-    assert "One hash for each of 1 results, on 1 kinds of machine or implementation." in page
+    assert "One hash for each result; results: 1, kinds of machine or implementation: 1." in page
     assert f"<td>{'</td><td>'.join(['&amp;'] * 6)}</td><td>mlp</td>" in page
 
 

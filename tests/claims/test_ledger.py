@@ -298,6 +298,12 @@ def test_each_kind_of_machine_has_its_line(here, monkeypatch, capsys):
     assert "note: lines added to claims/ledger.csv: 2; commit it\n" in capsys.readouterr().err
 
 
+@pytest.mark.skipif(not (ROOT / ledger.LEDGER).exists(), reason="nothing is recorded yet")
+def test_the_committed_ledger_is_whole_and_nobody_saw_another_hash(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert tally.tally(ledger.read(), ledger.results_here()).differing == []
+
+
 # ----------------------------------------------------------------------------------------------- deaths, races, merges
 
 APPEND = f"""

@@ -15,12 +15,13 @@ import torch
 from torch import Tensor
 
 from samebits.base.errors import UserError
+from samebits.base.schema import cut
 from samebits.datasets import catalog, foreign
 from samebits.datasets.prepare import part
 from samebits.datasets.scale import Scale, Values
 from samebits.datasets.split import Split
 
-SHOWN = 5  # names in a message
+SHOWN, LENGTH = 5, 80  # names in a message, and characters of each
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def read_splits(path: Path, entry: catalog.Table) -> tuple[Split, Split, Scale]:
     least, greatest = table.values[train].min(0), table.values[train].max(0)
     for name, a, b in zip(table.columns, least, greatest, strict=True):
         if math.isinf(float(b) - float(a)):
-            raise UserError(f"{entry.path}: column '{name}' runs from {a} to {b}, which is too far")
+            raise UserError(f"{entry.path}: column {quoted(name)} runs from {a} to {b}, which is too far")
     scale = Scale(table.columns, least, greatest)
     pixels = torch.from_numpy(scale.pixels(table.values))
     return Split(pixels[train], labels[train]), Split(pixels[test], labels[test]), scale
@@ -90,7 +91,7 @@ def read(
             values.append(_number(cells[place], name, row, header[place]))
         if label is not None:
             if not (text := cells[header.index(label)]):
-                raise UserError(f"{name}, row {row}, column '{label}': the class is missing")
+                raise UserError(f"{name}, row {row}, column {quoted(label)}: the class is missing")
             classes.append(text)
         rows.append(row)
     if not rows:
@@ -129,8 +130,8 @@ def _number(cell: str, name: str, row: int, column: str) -> float:
         value = math.nan
     if math.isfinite(value) and "_" not in cell:  # Python reads 1_000 as a number
         return value
-    fault = f"'{cell}' is not a finite number" if cell.strip() else "the number is missing"
-    raise UserError(f"{name}, row {row}, column '{column}': {fault}")
+    fault = f"{quoted(cell)} is not a finite number" if cell.strip() else "the number is missing"
+    raise UserError(f"{name}, row {row}, column {quoted(column)}: {fault}")
 
 
 def _labels(table: Table, entry: catalog.Table) -> Tensor:
@@ -138,13 +139,18 @@ def _labels(table: Table, entry: catalog.Table) -> Tensor:
     for row, name in zip(table.rows, table.classes, strict=True):
         if name not in known:
             raise UserError(
-                f"{entry.path}, row {row}, column '{entry.label}': '{name}' is none of the classes in the catalog, "
-                f"{few(entry.classes)}"
+                f"{entry.path}, row {row}, column {quoted(entry.label)}: {quoted(name)} is none of the classes "
+                f"in the catalog, {few(entry.classes)}"
             )
     return torch.tensor([known[name] for name in table.classes], dtype=torch.uint8)
 
 
 def few(names: list[str]) -> str:
     """Name some in a message: the first of them."""
-    shown = ", ".join(f"'{name}'" for name in names[:SHOWN])
+    shown = ", ".join(map(quoted, names[:SHOWN]))
     return f"{shown} and {len(names) - SHOWN} more" if len(names) > SHOWN else shown
+
+
+def quoted(text: str) -> str:
+    """Show a name or a cell in a message, a long one by its beginning."""
+    return f"'{cut(text, LENGTH)}'"

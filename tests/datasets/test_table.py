@@ -140,6 +140,9 @@ FAULTS = {
     "semicolons": ("a;y\n1;u\n", "has no column 'y': its columns are 'a;y'; its cells are separated by semicolons"),
     "nothing but classes": ("y\nu\n", "my.csv has no column of numbers beside 'y'"),
     "open quote": ('a,y\n1,u\n2,"u\n', "my.csv, row 3: it is not valid CSV"),
+    "a long cell": (f"a,y\n{'x' * 100_000},u\n", f"row 2, column 'a': '{'x' * 80}...' is not a finite number"),
+    "a long name": (f"{'x' * 100_000},z\n1,u\n", f"has no column 'y': its columns are '{'x' * 80}...', 'z'"),
+    "a long name's cell": (f"{'x' * 100_000},y\nNA,u\n", f"row 2, column '{'x' * 80}...': 'NA' is not a finite"),
     "not text": (b"\x89PNG\r\n\x1a\n\xff\xfe", "my.csv is not a CSV file in UTF-8"),
 }
 
@@ -150,6 +153,7 @@ def test_a_fault_is_named(fault):
     with pytest.raises(UserError) as refusal:
         read(text, label="y")
     assert message in str(refusal.value)
+    assert len(str(refusal.value)) < 1000
 
 
 def test_a_table_that_is_not_as_declared(my_csv):

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -47,6 +48,16 @@ def through(layer: nn.Module, device: str = "cpu") -> Tensor:
     return torch.cat([each.detach().flatten() for each in (y, *made)]).cpu()
 
 
+def learned(optimizer: type[exact.Adam | exact.SGD], **rates: Any) -> Tensor:
+    """What a million parameters are after three steps, with gradients of very different sizes."""
+    w = nn.Parameter(inputs())
+    steps = optimizer([w], **rates)
+    for step in range(3):
+        w.grad = inputs().roll(step, -1)
+        steps.step()
+    return w.detach()
+
+
 COMPUTE: dict[str, Callable[[], Tensor]] = {
     "exp2": lambda: exact.exp2(fractions(MILLION, "t") * 128 - 100),
     "exp2 wide": lambda: exact.exp2(fractions(MILLION, "t") * 2300 - 1150),
@@ -61,6 +72,10 @@ COMPUTE: dict[str, Callable[[], Tensor]] = {
     "linear on integers": lambda: exact.linear(inputs(), inputs()[::2]),
     "weight gradient on integers": lambda: exact.weight_gradient(inputs()[:, :600], inputs()),
     "bias gradient on integers": lambda: exact.bias_gradient(inputs()),
+    "SGD": lambda: learned(exact.SGD, lr=0.1, momentum=0.9, weight_decay=0.01),
+    "SGD with nesterov": lambda: learned(exact.SGD, lr=0.1, momentum=0.9, nesterov=True),
+    "Adam": lambda: learned(exact.Adam, weight_decay=0.01),
+    "AdamW": lambda: learned(exact.AdamW, amsgrad=True),
 }
 # Layers refuse a machine that is not exact, where the operations above are hashed on any.
 LAYERS: dict[str, Callable[[], Tensor]] = {
@@ -86,6 +101,10 @@ HASHES = {
     "linear on integers": "bb57e506e996b2de",
     "weight gradient on integers": "a4595fdbd89cd4f8",
     "bias gradient on integers": "ca1301bae4e8d886",
+    "SGD": "bf201920171662c0",
+    "SGD with nesterov": "db31df3166b80ded",
+    "Adam": "6a366c90424202c3",
+    "AdamW": "8a8a1180471b9704",
     "Conv2d": "4d1d8f093925ac70",
     "wide Conv2d": "3ccdac74402f0f83",
     "MaxPool2d": "845ac9dadd6e5edb",

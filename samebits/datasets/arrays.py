@@ -4,10 +4,10 @@ import hashlib
 import math
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from safetensors.torch import save as encode
 
 from samebits.base import paths
@@ -17,6 +17,15 @@ from samebits.base.schema import Strict, parse
 from samebits.datasets.split import Split
 
 SPLITS = ("train", "validation", "test")
+
+
+def _each(splits: dict[str, Any]) -> dict[str, Any]:
+    if tuple(splits) != SPLITS:
+        raise ValueError(f"it should hold {', '.join(SPLITS)}")
+    return splits
+
+
+EachSplit = AfterValidator(_each)
 
 
 class SplitSummary(Strict):
@@ -36,7 +45,7 @@ class Summary(Strict):
     classes: list[str]
     image: Annotated[list[int], Field(min_length=2, max_length=2)]
     digest: str
-    splits: dict[str, SplitSummary]
+    splits: Annotated[dict[str, SplitSummary], EachSplit]
 
 
 def load_summary(folder: Path) -> Summary:

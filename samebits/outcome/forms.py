@@ -4,6 +4,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, FiniteFloat, model_validator
 
+from samebits.datasets.arrays import EachSplit
+
 Share = Annotated[FiniteFloat, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 
@@ -54,7 +56,7 @@ class Summary(BaseModel):
     classes: list[str]
     image: Annotated[list[int], Field(min_length=2, max_length=2)]
     digest: str
-    splits: dict[str, Size]
+    splits: Annotated[dict[str, Size], EachSplit]
 
 
 class SharedStart(BaseModel):

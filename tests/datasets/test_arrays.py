@@ -90,6 +90,15 @@ def test_a_summary_of_other_splits_is_refused(tmp_path, where):
         load_summary(tmp_path / where)
 
 
+@pytest.mark.parametrize("splits", [("train", "test"), ("train", "validation", "tast"), ()])
+def test_a_summary_that_says_nothing_of_a_split_is_refused(tmp_path, splits):
+    summary = save(tmp_path / "toy", "toy", "Toy", CLASSES, SPLITS).model_dump()
+    summary["splits"] = dict.fromkeys(splits, summary["splits"]["train"])
+    (tmp_path / "toy/summary.json").write_text(json.dumps(summary))
+    with pytest.raises(UserError, match=r"summary.json: splits is .*, but it should hold train, validation, test$"):
+        load_summary(tmp_path / "toy")
+
+
 def test_a_summary_without_its_splits_is_refused(tmp_path):
     save(tmp_path / "toy", "toy", "Toy", CLASSES, SPLITS)
     (tmp_path / "toy/validation.safetensors").unlink()

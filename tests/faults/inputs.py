@@ -61,8 +61,8 @@ def kinds() -> dict[str, tuple[bytes, Reader]]:
     }
     for path in sorted(Path().glob("metrics/*/*")) + sorted(Path().glob("predictions/*/*")):
         found[str(path)] = (path.read_bytes(), outcome(path, params))
-    for path in (Path("data/processed/digits/summary.json"), Path("models/digits/mlp/history.csv")):
-        found[str(path)] = (path.read_bytes(), outcome(path, params))
+    for name in ("data/processed/digits/summary.json", "models/digits/mlp/history.csv", "models/digits/mlp/chain.csv"):
+        found[name] = (Path(name).read_bytes(), outcome(Path(name), params))
     return found
 
 

@@ -148,9 +148,9 @@ def results(lock: Lock) -> Hashes:
 
 def _trained(path: Path) -> str:
     """Return DATASET/RUN for what each program that trains makes, model and history; "" for all else."""
-    if not path.is_relative_to(paths.MODELS):
+    if not path.is_relative_to(paths.MODELS) or len(parts := path.relative_to(paths.MODELS).parts) != 3:
         return ""
-    dataset, run = path.relative_to(paths.MODELS).parts[:2]
+    dataset, run, _ = parts
     return f"{dataset}/{run}" if path in (paths.model(dataset, run), paths.history(dataset, run)) else ""
 
 

@@ -1,13 +1,18 @@
 """What the JSON outputs must hold for those who read them; the stages may write more."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, FiniteFloat, model_validator
-
-from samebits.datasets.arrays import EachSplit
+from pydantic import AfterValidator, BaseModel, Field, FiniteFloat, model_validator
 
 Share = Annotated[FiniteFloat, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
+SPLITS = ("train", "validation", "test")
+
+
+def _each(splits: dict[str, Any]) -> dict[str, Any]:
+    if tuple(splits) != SPLITS:
+        raise ValueError(f"it should hold {', '.join(SPLITS)}")
+    return splits
 
 
 class Figure(BaseModel):
@@ -56,7 +61,7 @@ class Summary(BaseModel):
     classes: list[str]
     image: Annotated[list[int], Field(min_length=2, max_length=2)]
     digest: str
-    splits: Annotated[dict[str, Size], EachSplit]
+    splits: Annotated[dict[str, Size], AfterValidator(_each)]
 
 
 class SharedStart(BaseModel):

@@ -1,6 +1,7 @@
 """What is said of answers that agree, and of others; a planted fault is seen by the real command."""
 
 import platform
+import re
 import sys
 from pathlib import Path
 
@@ -80,4 +81,5 @@ def test_torchs_root_is_seen(tmp_path: Path) -> None:
     done = run(sys.executable, "-m", "samebits", "machines", "--kind", "this", cwd=checkout, check=False)
     assert done.returncode == 1, done.stderr
     assert f"normal: {golden.HASHES['normal']} committed; " in done.stdout
-    assert "NOT the same: 1 exact part differs\nNOT run to the end on this: " in done.stdout
+    # beside it what else takes roots: Adam and AdamW, where this processor's are not IEEE's for float32 either
+    assert re.search(r"NOT the same: [1-3] exact parts? differs?\nNOT run to the end on this: ", done.stdout)

@@ -186,7 +186,7 @@ def test_outputs_of_a_killed_stage_come_back_first(project):
     assert outputs(project) != before
     run("git", "checkout", "--quiet", "params.yaml", cwd=project)
     done = repro(project, "--", "--dry")
-    assert "and 1 more outputs were missing and came back from DVC's cache\n" in done.stderr
+    assert "and 2 more outputs were missing and came back from DVC's cache\n" in done.stderr
     assert outputs(project) == before
     assert "up to date" in repro(project).stdout
 

@@ -114,10 +114,12 @@ def ends(claim: Claim) -> Iterator[int]:
     except (OSError, SafetensorError) as error:
         raise UserError(f"{path} cannot be read ({error})") from None
     for place, seed in enumerate(claim.block.seeds):
-        model = {name: tensor[place] for name, tensor in tensors.items()}
         try:
+            if any(len(tensor) != len(claim.block.seeds) for tensor in tensors.values()):
+                raise IndexError
+            model = {name: tensor[place] for name, tensor in tensors.items()}
             sha = chain.linked(claim.before(seed, epochs), claim.line(seed, epochs), model)
-        except (NonFinite, IndexError):
+        except (NonFinite, IndexError, TypeError, NotImplementedError):  # more seeds, fewer, or no real numbers
             sha = ""
         if sha != claim.chain[seed, epochs]:
             yield seed

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from samebits.base import dvc
-from samebits.base.files import read_json
+from samebits.base.files import read_json, sha256
 from samebits.claims.contents import describe
 
 Lock = Mapping[str, Any]  # entries by stage
@@ -107,3 +107,10 @@ def _origins(entry: Mapping[str, Any]) -> dict[str, str]:
 def is_made(dependency: Path, outs: set[Path]) -> bool:
     """Whether the pipeline makes it: it is an output, lies in one or holds some."""
     return any(dependency.is_relative_to(out) or out.is_relative_to(dependency) for out in outs)
+
+
+def code(deps: Iterable[Path], outs: set[Path], project: Path = Path()) -> dict[str, str]:
+    """Return the SHA-256 of each file of code, by its path in `project`: of what stages depend on and none makes."""
+    roots = [dep for dep in sorted(deps, key=str) if not is_made(dep, outs)]
+    files = [file for root in roots for file in dvc.files_of(project / root)]
+    return {file.relative_to(project).as_posix(): sha256(file) for file in files}

@@ -10,13 +10,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
-from samebits.base import dvc, lockfile, paths
+from samebits.base import lockfile, paths
 from samebits.base.alone import alone
 from samebits.base.errors import UserError
-from samebits.base.files import sha256, write_text
+from samebits.base.files import write_text
 from samebits.base.lockfile import dataset_of
 from samebits.base.schema import Strict, matching, parse
-from samebits.claims.differences import Lock, is_made, outputs
+from samebits.claims import differences
+from samebits.claims.differences import Lock, outputs
 
 LEDGER = Path("claims/ledger.csv")
 LOCK = Path(".dvc/tmp/ledger.lock")
@@ -169,9 +170,7 @@ def code(lock: Lock, project: Path) -> str:
     entries = [entry for stage, entry in lock.items() if dataset_of(stage)]
     made = {Path(path) for entry in entries for path in outputs(entry)}
     deps = {Path(dep["path"]) for entry in entries for dep in entry.get("deps", ())}
-    files = (file for dep in deps if not is_made(dep, made) for file in dvc.files_of(project / dep))
-    code = {file.relative_to(project).as_posix(): sha256(file) for file in files if "__pycache__" not in file.parts}
-    return digest(code)
+    return digest(differences.code(deps, made, project))
 
 
 def digest(hashes: Hashes) -> str:

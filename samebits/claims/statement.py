@@ -15,7 +15,7 @@ from samebits.base import dvc, git, lockfile, paths
 from samebits.base.errors import UserError
 from samebits.base.files import sha256
 from samebits.base.params import load
-from samebits.claims.differences import is_made
+from samebits.claims.differences import code
 
 TYPE, PREDICATE = "https://in-toto.io/Statement/v1", "urn:samebits:reproduced:1"
 PACKAGES = ("torch", "numpy", "numba", "dvc")
@@ -119,10 +119,8 @@ def _outputs(stages: Mapping[str, lockfile.Stage]) -> Hashes:
 def _code(stages: Mapping[str, lockfile.Stage]) -> Hashes:
     """SHA-256 of each file that stages depend on and that none makes."""
     made = {Path(out.path) for stage in stages.values() for out in stage.outs}
-    deps = sorted({dep.path for stage in stages.values() for dep in stage.deps})
-    roots = [Path(dep) for dep in deps if not is_made(Path(dep), made)]
-    files = (file for root in roots for file in dvc.files_of(root))
-    return {file.as_posix(): sha256(file) for file in files}
+    deps = {Path(dep.path) for stage in stages.values() for dep in stage.deps}
+    return code(deps, made)
 
 
 def _parameters(stages: Mapping[str, lockfile.Stage]) -> dict[str, dict[str, Any]]:

@@ -5,7 +5,7 @@ from torch import Tensor
 from samebits.base import paths
 from samebits.base.command_line import run_stage
 from samebits.base.files import sha256, write_csv, write_json
-from samebits.base.params import RUNS, load
+from samebits.base.params import load
 from samebits.datasets.arrays import load_summary
 from samebits.datasets.split import load_split
 from samebits.learning import device
@@ -22,7 +22,7 @@ from samebits.tracking import best_effort
 
 
 def main(dataset: str) -> None:
-    """Evaluate the runs scratch, concise and mlp of DATASET, then publish them to MLflow as far as it answers."""
+    """Evaluate all runs of DATASET, then publish them to MLflow as far as it answers."""
     evaluate(dataset)
     best_effort.publish(dataset)
 
@@ -39,8 +39,10 @@ def evaluate(dataset: str) -> None:
     fitted_on, held = calibration.held(splits)
     splits = {name: split for name, split in splits.items() if name != "train" and len(split.labels)}
     tested, calibrated, hashes = {}, {}, {}
-    for run in RUNS:
-        path, seeds = paths.model(dataset, run), params.training(run).seeds
+    for folder in paths.of_networks(dataset):
+        folder.mkdir(parents=True, exist_ok=True)  # each is an output, and may be empty
+    for run in params.runs:
+        path, seeds = paths.model(dataset, run), params.block(run).seeds
         trained = Description(dataset, run, version, names, summary.image, seeds)
         models, hashes[run] = load_trained(path, trained, ops, where), sha256(path)
         outputs = {name: [split_logits(model, split) for model in models] for name, split in splits.items()}

@@ -1,6 +1,6 @@
 """Where the files of the project are: named in dvc.yaml and here, nowhere else. All are relative to its root.
 
-RUN is one of params.RUNS, DATASET an entry of data/catalog.yaml.
+RUN is one of RUNS or a network of one's own, DATASET an entry of data/catalog.yaml.
 """
 
 import os
@@ -21,6 +21,9 @@ PREDICTIONS = Path("predictions")
 REPORTS = Path("reports")
 LOGS = Path("logs")
 REFERENCE = Path("reference")
+NETWORKS = Path("networks")  # of one's own
+
+RUNS = ("scratch", "concise", "mlp")  # which are there always
 
 SUMMARY, SPLIT = "summary.json", "{}.safetensors"  # in the folder of a dataset's splits
 
@@ -28,6 +31,11 @@ SUMMARY, SPLIT = "summary.json", "{}.safetensors"  # in the folder of a dataset'
 def root() -> Path:
     """Return the project's own folder; a copy that `dvc exp run --temp` works in is not it, DVC_ROOT is."""
     return Path(os.environ.get("DVC_ROOT") or Path.cwd())
+
+
+def network(run: str) -> Path:
+    """Return the file that says what a network of one's own is made of."""
+    return NETWORKS / f"{run}.py"
 
 
 def raw(dataset: str) -> Path:
@@ -67,17 +75,17 @@ def chain(dataset: str, run: str) -> Path:
 
 def metrics(dataset: str, run: str) -> Path:
     """Return accuracy and loss over the seeds."""
-    return METRICS / dataset / f"{run}.json"
+    return METRICS / dataset / _own("networks", run) / f"{run}.json"
 
 
 def classes(dataset: str, run: str) -> Path:
     """Return precision, recall and F1 of each class."""
-    return METRICS / dataset / f"{run}_classes.csv"
+    return METRICS / dataset / _own("network_tables", run) / f"{run}_classes.csv"
 
 
 def confusion(dataset: str, run: str) -> Path:
     """Return how often which class was taken for which."""
-    return METRICS / dataset / f"{run}_confusion.csv"
+    return METRICS / dataset / _own("network_tables", run) / f"{run}_confusion.csv"
 
 
 def comparison(dataset: str) -> Path:
@@ -97,7 +105,18 @@ def shared_start(dataset: str) -> Path:
 
 def predictions(dataset: str, run: str) -> Path:
     """Return the first seed's answer to each test image."""
-    return PREDICTIONS / dataset / f"{run}.csv"
+    return PREDICTIONS / dataset / _own("networks", run) / f"{run}.csv"
+
+
+def of_networks(dataset: str) -> tuple[Path, ...]:
+    """Return the folders of what an evaluation writes of networks of one's own."""
+    metrics = METRICS / dataset
+    return metrics / "networks", metrics / "network_tables", PREDICTIONS / dataset / "networks"
+
+
+def _own(folder: str, run: str) -> str:
+    """The folder of what is written of networks of one's own: an output of DVC each, for their names are anybody's."""
+    return "" if run in RUNS else folder
 
 
 def log(dataset: str, run: str) -> Path:

@@ -34,8 +34,8 @@ def main(
         raise UserError(f"--alpha is {alpha}, but a rate of false alarms is greater than 0 and less than 0.5")
     if markdown == junit == STDOUT:
         raise UserError("--markdown and --junit cannot both be written to standard output")
-    asked = chosen(datasets, load())
-    if repro and (missing := without_reference(asked)):  # with which no training could pass
+    asked = chosen(datasets, params := load())
+    if repro and (missing := without_reference(asked, params)):  # with which no training could pass
         result = Result([], missing, alpha)
     else:
         with copies.up_to_date(datasets) if repro else nullcontext(Path()) as project, chdir(project):

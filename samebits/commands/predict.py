@@ -29,7 +29,7 @@ def main(
             help="Pictures (PNG, JPEG, WebP, BMP) or .npy files, folders of them, a table's .csv; - is standard input."
         ),
     ],
-    run: Annotated[str | None, typer.Option(help="scratch, concise or mlp, the default.")] = None,
+    run: Annotated[str | None, typer.Option(help="scratch, concise, mlp (the default) or your own network.")] = None,
     model: Annotated[str | None, typer.Option(help="Not a run of this project: a file, or models:/NAME@ALIAS.")] = None,
     seed: Annotated[int | None, typer.Option(help="One of the model's seeds; the first unless given.")] = None,
     top: Annotated[int, typer.Option(min=1, help="How many classes to tell of.")] = 3,

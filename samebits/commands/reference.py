@@ -6,7 +6,7 @@ from pathlib import Path
 from samebits.base import paths
 from samebits.base.command_line import Datasets, Repro
 from samebits.base.files import json_text, whole
-from samebits.base.params import RUNS, load
+from samebits.base.params import load
 from samebits.claims import copies
 from samebits.gate.references import chosen, measured, provenance, same_already
 
@@ -20,7 +20,7 @@ def main(
     made = provenance()  # before the first file is written, which Git would see
     with copies.up_to_date(datasets) if repro else nullcontext(Path()) as project, chdir(project):
         params = load()
-        records = [measured(dataset, run, params) for dataset in asked for run in RUNS]
+        records = [measured(dataset, run, params) for dataset in asked for run in params.runs]
     with ExitStack() as renamed_at_the_end:
         for here in records:
             path = paths.reference(here.dataset, here.run)

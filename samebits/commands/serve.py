@@ -14,7 +14,7 @@ from samebits.tracking.fetch import fetch
 
 def main(
     dataset: Annotated[str, typer.Argument(help="What the model was trained on.")] = "mnist",
-    run: Annotated[str | None, typer.Option(help="scratch, concise or mlp, the default.")] = None,
+    run: Annotated[str | None, typer.Option(help="scratch, concise, mlp (the default) or your own network.")] = None,
     model: Annotated[str | None, typer.Option(help="Not a run of this project: a file, or models:/NAME@ALIAS.")] = None,
     seed: Annotated[int | None, typer.Option(help="One of the model's seeds; the first unless given.")] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free one.")] = 8000,

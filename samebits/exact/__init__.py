@@ -1,7 +1,7 @@
 """Arithmetic whose bits do not depend on the machine, shaped like torch.nn; docs/exact.md says how and why."""
 
 import torch
-from torch.nn import Flatten, ReLU
+from torch.nn import Flatten, ReLU, Sequential
 
 from .adam import Adam, AdamW
 from .convolution import Conv2d
@@ -50,6 +50,7 @@ __all__ = [
     "NonFinite",
     "ReLU",
     "Refused",
+    "Sequential",
     "at",
     "bias_gradient",
     "cross_entropy",

@@ -1,7 +1,7 @@
 """Every run held against its reference."""
 
 from samebits.base.errors import UserError
-from samebits.base.params import RUNS, Params
+from samebits.base.params import Params
 from samebits.gate.records import Record, other_parameters, parameters
 from samebits.gate.references import measured, recorded
 from samebits.gate.verdicts import Result, compare
@@ -11,7 +11,7 @@ def judge(datasets: list[str], params: Params, alpha: float) -> Result:
     """Compare what is comparable of every run, and gather what is not, each with its reason."""
     pairs, refusals = [], []
     for dataset in datasets:
-        for run in RUNS:
+        for run in params.runs:
             pair, refused = read(dataset, run, params)
             refusals += [f"{dataset} {run}: {reason}" for reason in refused]
             if pair and not refused:
@@ -19,11 +19,11 @@ def judge(datasets: list[str], params: Params, alpha: float) -> Result:
     return Result(compare(pairs, alpha), refusals, alpha)
 
 
-def without_reference(datasets: list[str]) -> list[str]:
+def without_reference(datasets: list[str], params: Params) -> list[str]:
     """Return why, for each run that has no reference to be held against: what is known before anything is trained."""
     reasons = []
     for dataset in datasets:
-        for run in RUNS:
+        for run in params.runs:
             try:
                 recorded(dataset, run)
             except UserError as error:

@@ -82,7 +82,7 @@ def record(values: Any, where: Path | str) -> Record:
 
 def parameters(params: Params, run: str) -> dict[str, Any]:
     """Return what decides the figures of `run`, by its key in params.yaml; without the seeds."""
-    block = params.training(run).model_dump(exclude={"seeds"})
+    block = params.block(run).model_dump(exclude={"seeds"})
     preprocess = params.preprocess.model_dump()
     return {
         "arithmetic": params.arithmetic,

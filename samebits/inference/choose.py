@@ -18,7 +18,7 @@ Fetch = Callable[[str, Path], Path]  # the file of a registered model, brought i
 
 
 def choose(dataset: str, run: str | None, model: str | None, seed: int | None, fetch: Fetch) -> Classifier:
-    """Load a model that was trained on `dataset`: that of `run`, one of RUNS, or else `model`.
+    """Load a model that was trained on `dataset`: that of `run`, or else `model`.
 
     `model` is the path of a file, or models:/NAME@ALIAS, which `fetch` gets. Raises UserError.
     """
@@ -37,8 +37,8 @@ def choose(dataset: str, run: str | None, model: str | None, seed: int | None, f
 
 def _of_run(dataset: str, run: str, seed: int | None) -> Classifier:
     require_project()
-    if run not in RUNS:
-        raise UserError(f"--run {run} is none of {', '.join(RUNS)}; --model takes a file or {REGISTRY}NAME@ALIAS")
+    if run not in RUNS and run not in (runs := params.load().runs):
+        raise UserError(f"--run {run} is none of {', '.join(runs)}; --model takes a file or {REGISTRY}NAME@ALIAS")
     path = paths.model(dataset, run)
     if not path.exists():
         catalog.load(paths.CATALOG).entry(dataset)  # or say that there is no such dataset

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
@@ -16,16 +16,16 @@ from samebits.datasets.split import Split
 from samebits.exact import NonFinite, at
 from samebits.learning import chain
 from samebits.learning.arithmetic import Arithmetic, Name, arithmetic, prepared
-from samebits.learning.initial import Layer, first_layers
+from samebits.learning.initial import first_layers
 from samebits.learning.learner import Learner
 from samebits.learning.training import Row, fit
 
 if TYPE_CHECKING:
-    from samebits.base.params import Training
+    from samebits.base.params import Schedule, Training
 
 TOGETHER = 2**23  # weights of the seeds that train side by side, in all: what a machine holds in its memory with ease
 
-Build = Callable[[Arithmetic, list[Layer], "Training"], Learner]
+Build = Callable[[Arithmetic, Any, Any], Learner]  # from what `Course.first` gives, and the block
 
 
 @dataclass(frozen=True)
@@ -51,16 +51,21 @@ class Course:
     """All that decides where a seed ends; and where it is computed, which decides nothing.
 
     `name` is of dataset and run, for messages; `build` makes a learner from its first weights; `widths` are those of
-    its layers, from pixels to classes.
+    its layers, from pixels to classes. A network of one's own is of `layers`: see own.
     """
 
     name: str
     arithmetic: Name
-    block: Training
+    block: Schedule
     build: Build
     splits: Mapping[str, Split]
     widths: list[int]
     where: torch.device
+    layers: list[dict[str, Any]] | None = None
+
+    def first(self, seeds: Sequence[int]) -> Any:
+        """Return what `build` begins with: the first weights of these seeds."""
+        return first_layers(self.widths, cast("Training", self.block).init_std, seeds, self.where)
 
     def prepare(self) -> None:
         """Load compiled kernels, if so much work is worth it."""
@@ -90,7 +95,7 @@ class Course:
         Raises UserError, naming run, seed and step, when a number is no longer finite.
         """
         ops, seeds, start = arithmetic(self.arithmetic, self.where), [each.seed for each in group], group[0].epoch
-        learner = self.build(ops, first_layers(self.widths, self.block.init_std, seeds, self.where), self.block)
+        learner = self.build(ops, self.first(seeds), self.block)
         if start:
             learner.go_on({name: torch.stack([each.carried[name] for each in group]) for name in group[0].carried})
         reached, end = Group(list(group), learner, self.block.epochs), start + (epochs or self.block.epochs)

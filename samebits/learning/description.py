@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
@@ -24,6 +25,7 @@ class Description:
     image: list[int]  # height and width
     seeds: list[int]  # one model each
     columns: list[tuple[str, float, float]] | None = None  # of a table: name, least and greatest value in training
+    network: list[dict[str, Any]] | None = None  # of one's own, layer by layer: see samebits.learning.layers
 
 
 def describe(path: Path) -> Description:
@@ -40,11 +42,24 @@ def describe(path: Path) -> Description:
             raise TypeError
         if len(found.image) != 2 or not found.classes or not found.seeds or min(numbers) < 0:
             raise ValueError
+        if found.network is not None:
+            _require_layers(found.network)
         return found if found.columns is None else replace(found, columns=_columns(found))
     except (OSError, SafetensorError) as error:
         raise unreadable(path, error) from None
     except (KeyError, TypeError, ValueError, RecursionError):
         raise UserError(f"{path} is no model of this project: it does not say what it was trained on") from None
+
+
+def _require_layers(layers: Any) -> None:
+    """Raise TypeError, KeyError or ValueError for what is no list of layers."""
+    forms = {"name": str, "layer": str, "arguments": dict}
+    if not layers or not all(isinstance(each[key], form) for each in layers for key, form in forms.items()):
+        raise ValueError
+    if not all(isinstance(each["arguments"], dict) for each in layers) or len({e["name"] for e in layers}) < len(
+        layers
+    ):
+        raise ValueError
 
 
 def _columns(found: Description) -> list[tuple[str, float, float]]:

@@ -14,6 +14,7 @@ from samebits.exact.operands import REAL
 from samebits.learning.arithmetic import Arithmetic
 from samebits.learning.concise import network
 from samebits.learning.description import Description, describe, remedy, unreadable
+from samebits.learning.layers import UnknownError, built
 
 
 def load_models(path: Path, ops: Arithmetic, where: torch.device | str) -> list[nn.Sequential]:
@@ -32,6 +33,8 @@ def load_described(
     path: Path, description: Description, ops: Arithmetic, where: torch.device | str
 ) -> list[nn.Sequential]:
     """Return one network for each of the description's seeds. Raises UserError if the file holds others."""
+    if description.network is not None:
+        return _load_own(path, description, ops, where)
     models = load_models(path, ops, where)
     first, *_, last = models[0].parameters()
     height, width = description.image
@@ -39,6 +42,30 @@ def load_described(
     if sizes != (height * width, len(description.classes), len(description.seeds)):
         raise UserError(f"{path} does not hold the models that it describes{remedy(path)}")
     return models
+
+
+def _load_own(path: Path, description: Description, ops: Arithmetic, where: torch.device | str) -> list[nn.Sequential]:
+    """The networks of a file that says what they are made of."""
+    try:
+        state = load_file(path, device=str(where))
+        nets: list[nn.Sequential] = []
+        for seed in range(len(description.seeds)):
+            net = built(description.network or [], ops).to(where).eval()
+            net.load_state_dict({name: x[seed] for name, x in state.items()})
+            nets.append(net)
+        shape = list(nets[0](torch.zeros(1, *description.image, dtype=torch.uint8, device=where)).shape)
+    except SafetensorError as error:
+        raise unreadable(path, error) from None
+    except (UnknownError, RuntimeError, LookupError, TypeError, ValueError) as error:
+        raise UserError(f"{path} does not hold the network that it describes ({brief(error)}){remedy(path)}") from None
+    if shape != [1, len(description.classes)] or any(len(x) != len(nets) for x in state.values()):
+        raise UserError(f"{path} does not hold the models that it describes{remedy(path)}")
+    return nets
+
+
+def brief(error: BaseException) -> str:
+    """Return the first line of what an error says."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def load_trained(path: Path, wanted: Description, ops: Arithmetic, where: torch.device | str) -> list[nn.Sequential]:

@@ -17,7 +17,7 @@ from samebits.datasets.scale import SCALE, Scale
 from samebits.datasets.split import Split, load_split
 from samebits.exact import Refused
 from samebits.learning import chain, device
-from samebits.learning.arithmetic import VERSIONS, arithmetic
+from samebits.learning.arithmetic import VERSIONS, Name, arithmetic
 from samebits.learning.course import Build, Course, Standing
 from samebits.learning.description import Description
 from samebits.learning.save import write_model
@@ -27,19 +27,25 @@ Trained = Callable[[Course], list[Standing]]
 
 
 def train(dataset: str, run: str, build: Build, params: Params, trained: Trained) -> None:
-    """Train `run`, one of params.RUNS, on a dataset's splits; write its model.safetensors, history.csv
-    and chain.csv.
+    """Train `run`, one of params.RUNS, on a dataset's splits, as `complete` does.
 
-    `build` makes the learner from its first weights. A log tells what does not belong in an output: device,
-    threads, seconds, versions. Raises UserError when the data are missing or a loss stops being finite.
+    `build` makes the learner from its first weights. Raises UserError when the data are missing, too.
     """
-    started, where = time.perf_counter(), device.chosen()
     summary = load_summary(paths.processed(dataset))
-    course = course_of(run, build, params, summary, where)
+    complete(course_of(run, build, params, summary, device.chosen()), run, params, summary, trained)
+
+
+def complete(course: Course, run: str, params: Params, summary: Summary, trained: Trained) -> None:
+    """Take a course to its end; write its model.safetensors, history.csv and chain.csv.
+
+    A log tells what does not belong in an output: device, threads, seconds, versions. Raises UserError when a loss
+    stops being finite.
+    """
+    started, where, dataset = time.perf_counter(), course.where, summary.dataset
     ends = trained(course)
     version, seeds = VERSIONS[params.arithmetic], course.block.seeds
     columns = _columns(paths.processed(dataset) / SCALE, summary)
-    description = Description(dataset, run, version, summary.classes, summary.image, seeds, columns)
+    description = Description(dataset, run, version, summary.classes, summary.image, seeds, columns, course.layers)
     write_model(model := paths.model(dataset, run), [dict(end.carried) for end in ends], description)
     write_csv(paths.history(dataset, run), [row for end in ends for row in end.rows])
     write_csv(paths.chain(dataset, run), [row for end in ends for row in chain.table(end.rows, end.chain)])
@@ -54,12 +60,17 @@ def course_of(run: str, build: Build, params: Params, summary: Summary, where: t
     block, splits = params.training(run), splits_of(paths.processed(summary.dataset), where)
     height, width = summary.image
     widths = [height * width, *block.hidden, len(summary.classes)]
-    try:
-        arithmetic(params.arithmetic, where).require_sizes(block.batch_size, widths, where)
-    except Refused as error:
-        refused = f"arithmetic {params.arithmetic} cannot do this: {error}; arithmetic: float32 in params.yaml can"
-        raise UserError(refused) from None
+    require_sizes(params.arithmetic, block.batch_size, widths, where)
     return Course(f"{summary.dataset} {run}", params.arithmetic, block, build, splits, widths, where)
+
+
+def require_sizes(name: Name, batch_size: int, widths: list[int], where: torch.device) -> None:
+    """Raise UserError for widths that an arithmetic cannot do."""
+    try:
+        arithmetic(name, where).require_sizes(batch_size, widths, where)
+    except Refused as error:
+        refused = f"arithmetic {name} cannot do this: {error}; arithmetic: float32 in params.yaml can"
+        raise UserError(refused) from None
 
 
 def log(dataset: str, run: str, values: dict[str, Any]) -> None:

@@ -17,7 +17,8 @@ def write_model(path: Path, states: list[dict[str, Tensor]], description: Descri
     A -0.0 becomes 0.0, so that equal weights are equal bytes. Of metadata there is one entry: their order in the file
     is not fixed. What the description leaves open is left out.
     """
-    joined = {name: torch.stack([state[name].cpu() for state in states]) + 0.0 for name in states[0]}
+    stacked = {name: torch.stack([state[name].cpu() for state in states]) for name in states[0]}
+    joined = {name: x + 0.0 if x.is_floating_point() else x for name, x in stacked.items()}
     known = {name: value for name, value in vars(description).items() if value is not None}
     metadata = {KEY: json.dumps(known, sort_keys=True, ensure_ascii=False)}
     with whole(path) as scratch:

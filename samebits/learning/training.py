@@ -18,14 +18,14 @@ from samebits.learning.initial import order
 from samebits.learning.learner import Learner
 
 if TYPE_CHECKING:  # the learning room itself needs no more than torch, numpy and safetensors
-    from samebits.base.params import Training
+    from samebits.base.params import Schedule
 
 Row = dict[str, float]
 Model = Callable[[Tensor], Tensor]  # images [N, H, W] to logits [N, K], or [S, N, H, W] to [S, N, K]
 
 
 def fit(
-    ops: Arithmetic, learner: Learner, splits: Mapping[str, Split], block: Training, seeds: Sequence[int], name: str,
+    ops: Arithmetic, learner: Learner, splits: Mapping[str, Split], block: Schedule, seeds: Sequence[int], name: str,
     epochs: Iterable[int] | None = None,
 ) -> Iterator[list[Row]]:  # fmt: skip
     """Train on splits["train"]; after each epoch give each seed's row of history, with figures for every other split.
@@ -64,7 +64,7 @@ def split_logits(model: Model, split: Split, batch_size: int = 2048) -> Tensor:
 
 
 def _epoch(
-    learner: Learner, images: Tensor, labels: Tensor, visits: Tensor, block: Training, seeds: Sequence[int], place: str
+    learner: Learner, images: Tensor, labels: Tensor, visits: Tensor, block: Schedule, seeds: Sequence[int], place: str
 ) -> tuple[list[float], list[int]]:
     """Visit every minibatch once; return each seed's sum of losses and its hits. `place` lacks the seed."""
     advice = f"at lr {block.lr}; try a smaller lr"

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from samebits.base.params import Training
+from samebits.base.params import RUNS, Network, Training
 
 FIRST = 20  # test images that are shown, and learned from in the lessons
 
@@ -18,7 +18,7 @@ class Run:
     """One run of a dataset: its parameters and the tables and figures that training and evaluation wrote."""
 
     name: str
-    training: Training
+    training: Training | Network
     metrics: dict[str, Any]
     history: pd.DataFrame  # seed, epoch, SPLIT_loss, SPLIT_accuracy
     classes: pd.DataFrame  # class, precision, recall, f1, support
@@ -26,6 +26,14 @@ class Run:
     predictions: pd.DataFrame  # index, actual, predicted, probability
     calibration: dict[str, Any] = field(default_factory=dict)  # ece, reliability, temperature, scaled
     weight: npt.NDArray[np.float64] | None = None  # of a model that is one layer: the first seed's [K, D]
+    layers: list[str] = field(default_factory=list)  # of a network of one's own
+
+    @property
+    def block(self) -> Training:
+        """The parameters of one of RUNS. Raises TypeError for those of a network of one's own."""
+        if not isinstance(self.training, Training):
+            raise TypeError(f"{self.name} is a network of one's own")
+        return self.training
 
     @property
     def diverged(self) -> str:
@@ -62,6 +70,16 @@ class Dataset:
     comparisons: list[dict[str, Any]]  # of each two runs: runs, seeds, difference, mcnemar
     runs: list[Run]
     fitted_on: str = "train"  # the split that the runs' temperatures were fitted on
+
+    @property
+    def standard(self) -> list[Run]:
+        """The runs that are always there, RUNS: the lessons are about these."""
+        return [run for run in self.runs if run.name in RUNS]
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all runs."""
+        return [run.name for run in self.runs]
 
     @property
     def first_images(self) -> npt.NDArray[np.uint8]:

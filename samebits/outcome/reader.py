@@ -15,8 +15,9 @@ from safetensors import SafetensorError, safe_open
 from samebits.base import paths
 from samebits.base.errors import UserError, reason
 from samebits.base.files import read_json, sha256
-from samebits.base.params import RUNS, Params, Training
+from samebits.base.params import RUNS, Network, Params, Training
 from samebits.base.schema import told
+from samebits.learning.description import describe
 from samebits.outcome import chains, forms
 from samebits.outcome.finished import Data, Dataset, Run
 
@@ -40,7 +41,7 @@ def read_dataset(name: str, params: Params) -> Dataset:
     shared_start = _read(paths.shared_start(name), stage, _json(forms.SharedStart))
     calibration = _read(paths.calibration(name), stage, _json(forms.Calibration))
     comparison = _read(paths.comparison(name), stage, _json(forms.Comparison))
-    runs = [read_run(data, run, params) for run in RUNS]
+    runs = [read_run(data, run, params) for run in params.runs]
     for path, content in ((paths.calibration(name), calibration), (paths.comparison(name), comparison)):
         if content["model_sha256"] != {run.name: run.metrics["model_sha256"] for run in runs}:
             raise StaleError(path, f"was measured on other models than those in {paths.MODELS / name}", stage)
@@ -60,8 +61,8 @@ def read_data(name: str) -> Data:
 
 
 def read_run(data: Data, name: str, params: Params) -> Run:
-    """Read what came out of a run, one of RUNS, on a dataset. Raises StaleError."""
-    dataset, training = data.name, params.training(name)
+    """Read what came out of a run on a dataset. Raises StaleError."""
+    dataset, training = data.name, params.block(name)
     train, evaluate = train_stage(dataset, name), evaluate_stage(dataset)
     model, metrics = paths.model(dataset, name), paths.metrics(dataset, name)
     history, predictions = paths.history(dataset, name), paths.predictions(dataset, name)
@@ -73,7 +74,8 @@ def read_run(data: Data, name: str, params: Params) -> Run:
         classes=_read(paths.classes(dataset, name), evaluate, _table("class precision recall f1 support")),
         confusion=_read(paths.confusion(dataset, name), evaluate, _table("actual predicted count")),
         predictions=_read(predictions, evaluate, _table("index actual predicted probability")),
-        weight=_read(model, train, _weight),
+        weight=_read(model, train, _weight) if name in RUNS else None,
+        layers=[] if name in RUNS else _read(model, train, _layers),
     )
     names = data.summary["classes"]
     if run.classes["class"].tolist() != names:
@@ -98,7 +100,9 @@ def read_run(data: Data, name: str, params: Params) -> Run:
 
 def train_stage(dataset: str, run: str) -> str:
     """Name the stage of dvc.yaml that trains `run`."""
-    return f"train-scratch@{dataset}" if run == "scratch" else f"train-concise@{dataset}-{run}"
+    if run == "scratch":
+        return f"train-scratch@{dataset}"
+    return f"{'train-concise' if run in RUNS else 'train-network'}@{dataset}-{run}"
 
 
 def evaluate_stage(dataset: str) -> str:
@@ -106,7 +110,7 @@ def evaluate_stage(dataset: str) -> str:
     return f"evaluate@{dataset}"
 
 
-def _rows(training: Training) -> list[tuple[int, int]]:
+def _rows(training: Training | Network) -> list[tuple[int, int]]:
     """Seed and epoch of each row that a history has."""
     return [(seed, epoch) for seed in training.seeds for epoch in range(1, training.epochs + 1)]
 
@@ -129,6 +133,14 @@ def _weight(path: Path) -> npt.NDArray[np.float64] | None:
     with safe_open(path, framework="numpy") as file:
         layers = [file.get_slice(name) for name in file.keys() if len(file.get_slice(name).get_shape()) == 3]  # noqa: SIM118
         return layers[0][0].astype(np.float64) if len(layers) == 1 else None
+
+
+def _layers(path: Path) -> list[str]:
+    """Read what the layers of a network of one's own are."""
+    try:
+        return [each["layer"] for each in describe(path).network or []]
+    except UserError as error:
+        raise ValueError(str(error)) from None
 
 
 def _json(form: type[BaseModel]) -> Callable[[Path], dict[str, Any]]:

@@ -8,7 +8,7 @@ import pandas as pd
 from samebits.outcome.finished import Dataset, Run
 from samebits.report import charts, class_templates, proof, tables, thumbnails
 from samebits.report.page import Shown
-from samebits.report.style import COLORS
+from samebits.report.style import colors
 
 
 def files(datasets: list[Dataset], shown: Shown) -> Iterator[tuple[str, bytes]]:
@@ -25,7 +25,7 @@ def files(datasets: list[Dataset], shown: Shown) -> Iterator[tuple[str, bytes]]:
 
 
 def _drawn(dataset: Dataset, run: Run) -> Iterator[tuple[str, bytes, pd.DataFrame]]:
-    color, classes, bins = COLORS[run.name], dataset.summary["classes"], tables.reliability_of(run)
+    color, classes, bins = colors(dataset.names)[run.name], dataset.summary["classes"], tables.reliability_of(run)
     svgs = {
         "curves": (charts.learning_curves(run.history, color), tables.by_split(run)),
         "reliability": (charts.reliability(bins, color), bins),

@@ -70,13 +70,13 @@ class Row:
 
 def beside(dataset: Dataset) -> list[Row]:
     """Return a row for each figure of the notes on `dataset`, of the runs that are made as theirs were."""
-    return [row for run in dataset.runs if _theirs(dataset, run) for row in _rows(dataset, run)]
+    return [row for run in dataset.standard if _theirs(dataset, run) for row in _rows(dataset, run)]
 
 
 def _theirs(dataset: Dataset, run: Run) -> bool:
     """Whether the data and all parameters but the seeds are the notes' own."""
     splits = {name: dataset.summary["splits"][name]["images"] for name in IMAGES}
-    return dataset.summary["image"] == PIXELS and splits == IMAGES and _chosen(run.training) == PARAMETERS[run.name]
+    return dataset.summary["image"] == PIXELS and splits == IMAGES and _chosen(run.block) == PARAMETERS[run.name]
 
 
 def _chosen(training: Training) -> dict[str, object]:

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 
 from samebits.base.markdown import plain
-from samebits.base.params import Params, Training
+from samebits.base.params import Network, Params, Training
 from samebits.learning.arithmetic import VERSIONS
 from samebits.outcome.finished import Dataset, Run
 from samebits.report import charts, class_templates, published, tables, thumbnails
@@ -21,7 +21,7 @@ from samebits.report.lessons.learn import Lessons
 from samebits.report.lessons.untrained import must
 from samebits.report.notes import beside
 from samebits.report.proof import Pin, Spread
-from samebits.report.style import COLORS
+from samebits.report.style import colors
 
 MODELS = {
     "scratch": "softmax regression from raw tensors",
@@ -74,8 +74,9 @@ def _render(template: str, datasets: list[Dataset], params: Params, shown: Shown
     environment.globals.update(
         percent=percent,
         probability=probability,
-        models=MODELS,
-        colors=COLORS,
+        model=model,
+        colors=colors(params.runs),
+        rates=rates,
         curves=learning_curves,
         matrix=confusion_matrix,
         most_classes=charts.MOST_CLASSES,
@@ -131,16 +132,33 @@ def _minus(number: str) -> str:
     return number.replace("-", "\N{MINUS SIGN}")
 
 
-def shared(a: Training, b: Training) -> str:
+def model(run: Run) -> str:
+    """Say in a few words what a run is."""
+    return MODELS.get(run.name, f"networks/{run.name}.py")
+
+
+def rates(run: Run) -> str:
+    """Say what moves a run's weights, beside the learning rate."""
+    if isinstance(run.training, Training):
+        return str(run.training.momentum)
+    others = [f"{name} {value}" for name, value in run.training.rates.items() if name != "lr"]
+    return ", ".join([run.training.optimizer, *others])
+
+
+def shared(a: Training | Network, b: Training | Network) -> str:
     """Name what two runs of one dataset share that are trained with one seed: see samebits.learning.initial."""
+    if not isinstance(a, Training) or not isinstance(b, Training):
+        return "order of images"
     alike = (a.hidden, a.init_std) == (b.hidden, b.init_std)
     return "first weights and order of images" if alike else "order of images"
 
 
 def network(dataset: Dataset, run: Run) -> str:
-    """Name the layers' widths, as 784-520-10."""
+    """Name the layers' widths, as 784-520-10; of a network of one's own what its layers are."""
+    if run.layers:
+        return ", ".join(run.layers)
     height, width = dataset.summary["image"]
-    return "-".join(map(str, [height * width, *run.training.hidden, len(dataset.summary["classes"])]))
+    return "-".join(map(str, [height * width, *run.block.hidden, len(dataset.summary["classes"])]))
 
 
 def worth_a_look(dataset: Dataset, run: Run) -> Gallery:
@@ -166,7 +184,7 @@ def learning_curves(dataset: Dataset, run: Run) -> Markup:
         f"the test loss goes from {loss(first_loss)} to {loss(last_loss)}, "
         f"the test accuracy from {percent(first_accuracy)} to {percent(last_accuracy)}."
     )
-    svg = charts.to_svg(charts.learning_curves(run.history, COLORS[run.name]))
+    svg = charts.to_svg(charts.learning_curves(run.history, colors(dataset.names)[run.name]))
     return inline(svg, f"{dataset.name}-{run.name}-curves", description)
 
 
@@ -177,7 +195,9 @@ def confusion_matrix(dataset: Dataset, run: Run, percent: bool = False) -> Marku
         f"Confusion matrix of {run.name} on {dataset.summary['title']}: {right['count'].sum()} of "
         f"{run.confusion['count'].sum()} test images are on its diagonal. {_worst(run.confusion)}"
     )
-    figure = charts.confusion_matrix(run.confusion, dataset.summary["classes"], COLORS[run.name], percent)
+    figure = charts.confusion_matrix(
+        run.confusion, dataset.summary["classes"], colors(dataset.names)[run.name], percent
+    )
     return inline(charts.to_svg(figure), f"{dataset.name}-{run.name}-{'shares' if percent else 'matrix'}", description)
 
 
@@ -188,7 +208,7 @@ def reliability(dataset: Dataset, run: Run) -> Markup:
         f"Reliability of {run.name} on {dataset.summary['title']}: probability and share that is right are "
         f"{percent(found['ece']['per_seed'][0])} apart on an average, {percent(found['scaled']['ece'])} once scaled."
     )
-    svg = charts.to_svg(charts.reliability(tables.reliability_of(run), COLORS[run.name]))
+    svg = charts.to_svg(charts.reliability(tables.reliability_of(run), colors(dataset.names)[run.name]))
     return inline(svg, f"{dataset.name}-{run.name}-reliability", description)
 
 

@@ -86,7 +86,7 @@ def gradients(dataset: Dataset) -> Spread:
     run, ops = _scratch(dataset), arithmetic("wide")
     X, y = torch.from_numpy(dataset.first_images).flatten(1), image_labels(dataset)
     classes = len(dataset.summary["classes"])
-    ((W, b),) = first_layers([X.shape[1], classes], run.training.init_std, run.training.seeds[:1])
+    ((W, b),) = first_layers([X.shape[1], classes], run.block.init_std, run.training.seeds[:1])
     Z = scratch.net(ops, X, W[0], b[0])
     gap = (scratch.softmax(ops, Z) - one_hot(y, classes)).to(torch.float32).numpy() / np.float32(len(y))
     pixels = X.numpy().astype(np.float32) / np.float32(255)

@@ -16,7 +16,7 @@ from samebits.learning.course import Course
 DECIDES = ("samebits/exact/", "samebits/learning/", "samebits/datasets/")
 
 
-NAMES = ("code", "build", "arithmetic", "parameters", "widths", "data")
+NAMES = ("code", "build", "arithmetic", "parameters", "widths", "layers", "data")
 
 
 def about(course: Course) -> dict[str, Any]:
@@ -27,6 +27,7 @@ def about(course: Course) -> dict[str, Any]:
         "arithmetic": VERSIONS[course.arithmetic],
         "parameters": course.block.model_dump(exclude={"seeds"}),
         "widths": course.widths,
+        "layers": course.layers,
         "data": exact.digest(arrays(course)),
     }
 

@@ -3,16 +3,15 @@
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 
 from samebits.base import paths
 from samebits.base.address import shown
 from samebits.base.errors import UserError
-from samebits.base.params import Training
 from samebits.learning import device
-from samebits.learning.arithmetic import VERSIONS
+from samebits.learning.arithmetic import VERSIONS, Name
 from samebits.learning.course import Course, Standing
 from samebits.learning.run import splits_of
 from samebits.seeds import key, place, work
@@ -116,7 +115,7 @@ def _course(entry: Entry) -> Course | None:
         splits = splits_of(paths.processed(dataset), where)
     except UserError:
         return None
-    block = Training(seeds=[entry.standing.seed], **about["parameters"])
-    build = work.builder(about["build"])
-    course = Course(about["name"], names[about["arithmetic"]], block, build, splits, about["widths"], where)  # type: ignore[arg-type]
+    block = {"seeds": [entry.standing.seed], **about["parameters"]}
+    build, name = work.builder(about["build"]), cast(Name, names[about["arithmetic"]])
+    course = work.course_of(about, about["name"], name, block, build, splits, where)
     return course if key.about(course)["data"] == about["data"] else None

@@ -10,10 +10,12 @@ import torch
 from safetensors.torch import load, save
 
 from samebits.base.errors import UserError
-from samebits.base.params import Training
+from samebits.base.params import Network, Training
 from samebits.datasets.split import Split
 from samebits.learning import device
+from samebits.learning.arithmetic import Name
 from samebits.learning.course import Build, Course, Standing
+from samebits.learning.own import OwnCourse
 from samebits.seeds.codec import decode, encode
 from samebits.seeds.key import arrays, code
 
@@ -54,12 +56,21 @@ def _course(data: bytes, about: Mapping[str, Any]) -> Course:
     if code(build.__module__) != about["code"]:
         host = platform.node()
         raise UserError(f"a worker on {host} has other code than this project: bring it to the same commit")
-    block = Training(**kind["block"])
-    course = Course(
-        kind["name"], kind["arithmetic"], block, build, _splits(data, about["data"], where), about["widths"], where
-    )
+    splits = _splits(data, about["data"], where)
+    course = course_of(about, kind["name"], kind["arithmetic"], kind["block"], build, splits, where)
     course.prepare()
     return course
+
+
+def course_of(
+    decides: Mapping[str, Any], name: str, arithmetic: Name, block: Mapping[str, Any], build: Build,
+    splits: Mapping[str, Split], where: torch.device,
+) -> Course:  # fmt: skip
+    """Return the course of which a key was made, with the block's seeds."""
+    widths, layers = decides["widths"], decides["layers"]
+    if layers is None:
+        return Course(name, arithmetic, Training(**block), build, splits, widths, where)
+    return OwnCourse(name, arithmetic, Network(**block), build, splits, widths, where, layers)
 
 
 def builder(named: str) -> Build:

@@ -22,15 +22,16 @@ from pydantic import BaseModel, Field
 from samebits.base import git, paths
 from samebits.base.errors import UserError
 from samebits.base.files import read_json, sha256, write_text
-from samebits.base.params import RUNS, Params, Training, load
+from samebits.base.params import Params, load
 from samebits.claims.copies import checked_out
 from samebits.datasets import catalog
 from samebits.learning.arithmetic import VERSIONS
 from samebits.learning.description import describe
-from samebits.outcome.finished import Data
+from samebits.outcome.finished import Data, Run
 from samebits.outcome.freshness import require_fresh
 from samebits.outcome.reader import StaleError, read_data, read_run
 from samebits.report import charts
+from samebits.report.style import colors
 from samebits.tracking import address
 from samebits.tracking.colors import color
 from samebits.tracking.record import Model, Record
@@ -68,7 +69,7 @@ def publish(*datasets: str, tags: Mapping[str, str] | None = None) -> int:
         known.entry(dataset)
     records = []
     for dataset in asked:
-        for run in RUNS:
+        for run in params.runs:
             try:
                 entry = record(dataset, run, params)
                 records.append(replace(entry, tags={**entry.tags, **(tags or {})}))
@@ -116,7 +117,14 @@ def record(dataset: str, run: str, params: Params) -> Record:
         metrics=_metrics(found.history, results),
         seeds=_seeds(found.history, results),
         model=loadable(data, run),
-        tags={**_log_tags(log), **names, **hashes, **_git_tags(), **_lock_tags(), **_shown(dataset, run, training)},
+        tags={
+            **_log_tags(log),
+            **names,
+            **hashes,
+            **_git_tags(),
+            **_lock_tags(),
+            **_shown(found, dataset, params),
+        },
         digest=summary["digest"],
         source=str(paths.processed(dataset)),
         seconds=log.seconds if log else 0.0,
@@ -146,10 +154,10 @@ def _git_tags() -> dict[str, str]:
     }
 
 
-def _shown(dataset: str, run: str, training: Training) -> dict[str, str]:
+def _shown(run: Run, dataset: str, params: Params) -> dict[str, str]:
     """What the UI goes by: only a parent has `seeds`."""
     place = list(catalog.load(paths.CATALOG).root).index(dataset)
-    return {"seeds": str(len(training.seeds)), "mlflow.runColor": color(run, place)}
+    return {"seeds": str(len(run.training.seeds)), "mlflow.runColor": color(colors(params.runs)[run.name], place)}
 
 
 def _metrics(history: pd.DataFrame, results: Any) -> dict[str, dict[int, float]]:

@@ -20,7 +20,7 @@ def average_loss(datasets: list[Dataset]) -> pd.DataFrame:
     """
     rows = []
     for dataset in datasets:
-        for run in [run for run in dataset.runs if run.training.hidden]:
+        for run in [run for run in dataset.standard if run.block.hidden]:
             images, batch = dataset.summary["splits"]["test"]["images"], run.training.batch_size
             last = run.history[run.history["epoch"] == run.training.epochs]
             mean = fmean(last["test_loss"].tolist())
@@ -30,7 +30,7 @@ def average_loss(datasets: list[Dataset]) -> pd.DataFrame:
 
 def state_dict(datasets: list[Dataset]) -> pd.DataFrame:
     """Columns name, shape, numbers: the state dict of the first dataset's widest run."""
-    run = max(datasets[0].runs, key=lambda run: len(run.training.hidden))
+    run = max(datasets[0].standard, key=lambda run: len(run.block.hidden))
     layers = [(torch.zeros(out, into), torch.zeros(out)) for into, out in pairwise(widths(datasets[0], run))]
     state = network(OPS, layers).state_dict()
     rows = [(name, shape_of(weight.shape), weight.numel()) for name, weight in state.items()]

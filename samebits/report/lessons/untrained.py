@@ -21,7 +21,7 @@ from samebits.report.lessons.beside import (
 def untrained(datasets: list[Dataset]) -> pd.DataFrame:
     """Columns dataset, run, classes, must (the log of them) and has: the loss of the first weights on the images."""
     rows = [(dataset.name, run.name, len(dataset.summary["classes"]), *_start(dataset, run))
-            for dataset in datasets for run in dataset.runs]  # fmt: skip
+            for dataset in datasets for run in dataset.standard]  # fmt: skip
     return pd.DataFrame(rows, columns=["dataset", "run", "classes", "must", "has"])
 
 
@@ -36,7 +36,7 @@ def must(classes: int) -> float:
 
 def first_logits(dataset: Dataset, run: Run) -> tuple[Tensor, Tensor]:
     """Return Z [N, K] and y [N] of the dataset's images before `run` has learned, with its first seed."""
-    net = network(OPS, _kept_layers(tuple(widths(dataset, run)), run.training.init_std, run.training.seeds[0]))
+    net = network(OPS, _kept_layers(tuple(widths(dataset, run)), run.block.init_std, run.training.seeds[0]))
     with torch.no_grad():
         return net(torch.from_numpy(dataset.first_images)), image_labels(dataset)
 
@@ -54,4 +54,4 @@ def image_labels(dataset: Dataset) -> Tensor:
 
 def widths(dataset: Dataset, run: Run) -> list[int]:
     """Return the widths of a run's layers, inputs first."""
-    return [math.prod(dataset.summary["image"]), *run.training.hidden, len(dataset.summary["classes"])]
+    return [math.prod(dataset.summary["image"]), *run.block.hidden, len(dataset.summary["classes"])]

@@ -1,0 +1,174 @@
+"""Networks of one's own, layer by layer: as data, and as modules again.
+
+A model's file says so what it is made of. Whoever has the file can build the network, and runs nobody's code for it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections import OrderedDict
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from samebits import exact
+from samebits.exact import normal, uniform
+from samebits.learning.arithmetic import Arithmetic
+
+# What a layer is made with that is no part of what it is: the run's seeds and the layer's place decide these.
+APART = ("device", "dtype", "seed", "tag")
+PIXELS = ("Conv2d", "Linear")  # exact layers that take 8-bit integers
+MOVING = ("Flatten", "MaxPool2d")  # and those through which integers come as they are
+WEIGHTED = ("Linear", "Conv1d", "Conv2d", "Conv3d")  # layers whose first weights are drawn
+
+Layers = list[dict[str, Any]]  # of each: name, its place; layer, its class; arguments, where they are not the default
+
+
+class UnknownError(ValueError):
+    """A layer that the arithmetic does not know, or that is none."""
+
+
+class Network(nn.Sequential):
+    """Layers one after the other, of images [N, H, W]: the first gets them as [N, 1, H, W]."""
+
+    def __init__(self, layers: OrderedDict[str, nn.Module], pixels: bool) -> None:
+        super().__init__(layers)
+        self._pixels = pixels  # whether the first layer takes 8-bit integers
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits [N, K] of images uint8 [N, H, W]."""
+        Z: Tensor = super().forward(self.entrance(images))  # type: ignore[no-untyped-call]
+        return Z
+
+    def entrance(self, images: Tensor) -> Tensor:
+        """Return what the first layer gets: pixels [N, 1, H, W], or their shares of 255 where it takes no integers."""
+        X = images.unsqueeze(-3)
+        return X if self._pixels else exact.divide(X.double(), 255).to(next(self.parameters()).dtype)
+
+
+def library(ops: Arithmetic) -> ModuleType:
+    """Return the layers there are: those of samebits.exact, or torch's own for float32."""
+    return nn if ops.dtype == ops.loss_dtype == torch.float32 else exact
+
+
+def known(ops: Arithmetic) -> dict[str, type[nn.Module]]:
+    """Return the layers there are, by name."""
+    found = {name: each for name, each in vars(library(ops)).items() if inspect.isclass(each)}
+    apart = {nn.Module, nn.Sequential, nn.ModuleList, nn.ModuleDict, nn.Container}
+    return {
+        name: each
+        for name, each in found.items()
+        if issubclass(each, nn.Module) and each not in apart and not name.endswith("Loss")
+    }
+
+
+def described(net: nn.Sequential, ops: Arithmetic) -> Layers:
+    """Return what a network is made of. Raises UnknownError for what this arithmetic does not know."""
+    classes, names = known(ops), {each: name for name, each in known(ops).items()}
+    layers: Layers = []
+    seen: dict[int, str] = {}
+    for name, layer in flat(net):
+        if id(layer) in seen and any(True for _ in layer.parameters()):
+            raise UnknownError(f"layer {name} is layer {seen[id(layer)]} again: each has weights of its own here")
+        seen[id(layer)] = name
+        kind = names.get(type(layer))
+        if kind is None:
+            raise UnknownError(_unknown(name, layer, classes, ops))
+        layers.append({"name": name, "layer": kind, "arguments": _arguments(layer)})
+    return layers
+
+
+def is_sequence(net: object) -> bool:
+    """Whether a module does nothing but to pass on what one layer gives to the next."""
+    return isinstance(net, nn.Sequential) and type(net).forward is nn.Sequential.forward
+
+
+def flat(net: nn.Sequential, above: str = "") -> list[tuple[str, nn.Module]]:
+    """Return the layers in their order, each with its name, through Sequentials in Sequentials."""
+    found: list[tuple[str, nn.Module]] = []
+    for name, layer in net._modules.items():  # not named_children, which passes over what comes twice
+        if is_sequence(layer):
+            found += flat(cast(nn.Sequential, layer), f"{above}{name}_")
+        elif layer is not None:
+            found.append((f"{above}{name}", layer))
+    return found
+
+
+def _unknown(name: str, layer: nn.Module, classes: dict[str, type[nn.Module]], ops: Arithmetic) -> str:
+    kind = type(layer).__name__
+    if library(ops) is nn:
+        own = "layers of samebits.exact are not float32's: take them from the nn that the function is given"
+        return f"layer {name} is {kind}, which torch.nn has not" + (f"; {own}" if kind in vars(exact) else "")
+    hint = "take it from the nn that the function is given" if kind in classes else f"there are {', '.join(classes)}"
+    return (
+        f"layer {name} is {kind} of {type(layer).__module__.partition('.')[0]}, which exact arithmetic does not know: "
+        f"{hint}; arithmetic: float32 takes any layer of torch.nn"
+    )
+
+
+def _arguments(layer: nn.Module) -> dict[str, Any]:
+    """What a layer was made with, where that is not the default; each is an attribute of the same name."""
+    found = {}
+    for name, parameter in inspect.signature(type(layer).__init__).parameters.items():
+        value = getattr(layer, name, parameter.default)
+        if name == "self" or name in APART or (name not in vars(layer) and name != "bias"):
+            continue
+        if name == "bias":  # of a layer with none it is None, or still what was asked for
+            value = value is not None and value is not False
+        if value != parameter.default:
+            found[name] = list(value) if isinstance(value, tuple) else value
+    return found
+
+
+def built(layers: Layers, ops: Arithmetic) -> Network:
+    """Return a network again, its weights as they are first made. Raises UnknownError for what is no such list."""
+    classes, modules = known(ops), OrderedDict[str, nn.Module]()
+    for each in layers:
+        try:
+            kind, name = classes[each["layer"]], each["name"]
+            arguments = {key: tuple(x) if isinstance(x, list) else x for key, x in each["arguments"].items()}
+            modules[name] = kind(**arguments)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise UnknownError(f"{each} is no layer of this arithmetic ({error})") from None
+    first = next((each["layer"] for each in layers if each["layer"] not in MOVING), "")
+    return Network(modules, pixels=library(ops) is exact and first in PIXELS).to(ops.dtype)
+
+
+@torch.no_grad()
+def first_network(
+    layers: Layers, ops: Arithmetic, init_std: float | None, seed: int, where: torch.device | str = "cpu"
+) -> Network:
+    """Return a network with the first weights of `seed`, the same for every arithmetic: as `first_layers` draws them,
+    under the names of the layers; so are dropout's masks. What is not drawn there starts as torch.nn has it.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # for layers of torch.nn that draw what is not drawn here; float32 alone has such
+        net = built(layers, ops)
+    for name, layer in net.named_children():
+        for attribute, value in (("tag", name), ("seed", seed)):
+            if hasattr(layer, attribute):
+                setattr(layer, attribute, value)
+        if type(layer).__name__ in WEIGHTED:
+            _draw(layer, name, init_std, seed)
+    return net.to(where)
+
+
+def _draw(layer: Any, name: str, init_std: float | None, seed: int) -> None:
+    fan_in = layer.weight[0].numel()
+    if init_std is None:
+        layer.weight.copy_(uniform(tuple(layer.weight.shape), seed, f"{name}.weight", fan_in))
+    else:
+        layer.weight.copy_(normal(tuple(layer.weight.shape), init_std, seed, f"{name}.weight"))
+    if layer.bias is not None:
+        first = uniform(tuple(layer.bias.shape), seed, f"{name}.bias", fan_in) if init_std is None else 0.0 * layer.bias
+        layer.bias.copy_(first)
+
+
+def first_networks(
+    layers: Layers, ops: Arithmetic, init_std: float | None, seeds: Sequence[int], where: torch.device | str = "cpu"
+) -> list[Network]:
+    """Return a network for each seed."""
+    return [first_network(layers, ops, init_std, seed, where) for seed in seeds]

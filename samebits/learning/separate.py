@@ -1,0 +1,92 @@
+"""Networks of one's own in training: one for each seed, with an optimizer of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from samebits import exact
+from samebits.exact import at
+from samebits.learning.arithmetic import Arithmetic
+from samebits.learning.concise import call
+from samebits.learning.hits import hits
+from samebits.learning.layers import Network, library
+from samebits.learning.learner import VELOCITY, Learner
+
+if TYPE_CHECKING:
+    from samebits.base.params import Network as Block
+
+
+class Separate(Learner):
+    """S networks one after the other, each with its optimizer; together they are S models, as the loop wants them."""
+
+    def __init__(
+        self, ops: Arithmetic, nets: list[Network], loss: nn.Module, optimizer: Callable[[Iterator[nn.Parameter]], Any]
+    ):
+        self.nets, self.loss, self.judged = nets, loss, ops.loss_dtype
+        self.optimizers = [optimizer(net.parameters()) for net in nets]
+
+    @torch.no_grad()
+    def logits(self, X: Tensor) -> Tensor:
+        """Return Z [S, B, K] for images [S, B, H, W], of the models as they are judged."""
+        return torch.stack([call(judged(net, self.judged), x) for net, x in zip(self.nets, X, strict=True)])
+
+    def step(self, X: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Learn from a minibatch for each seed; return mean losses and hits [S] from before the update."""
+        losses, counts = [], []
+        for seed, (net, optimizer) in enumerate(zip(self.nets, self.optimizers, strict=True)):
+            with at(entry=seed):
+                Z = call(net, X[seed])
+                loss: Tensor = self.loss(Z, y[seed])
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+            losses.append(loss.detach())
+            counts.append(hits(Z, y[seed]))
+        return torch.stack(losses), torch.stack(counts)
+
+    def state(self) -> dict[str, Tensor]:
+        """Return what was learned, and what layers remember of it."""
+        each = [net.state_dict() for net in self.nets]
+        return {name: torch.stack([state[name].detach() for state in each]) for name in each[0]}
+
+    def velocities(self) -> dict[str, Tensor]:
+        """Return what the optimizers remember, by NAME.WHAT of each parameter."""
+        each = [dict(self._remembered(net, one)) for net, one in zip(self.nets, self.optimizers, strict=True)]
+        return {name: torch.stack([one[name] for one in each]) for name in each[0]}
+
+    @staticmethod
+    def _remembered(net: Network, optimizer: Any) -> Iterator[tuple[str, Tensor]]:
+        for name, w in net.named_parameters():
+            for what, value in optimizer.state.get(w, {}).items():
+                if value is not None:  # as torch's own has where there is no momentum
+                    yield f"{name}.{what}", value
+
+    def go_on(self, carried: dict[str, Tensor]) -> None:
+        """Go on from where another left."""
+        for seed, (net, optimizer) in enumerate(zip(self.nets, self.optimizers, strict=True)):
+            net.load_state_dict({name: carried[name][seed] for name in net.state_dict()})
+            state: dict[int, dict[str, Tensor]] = {}
+            for i, (name, _) in enumerate(net.named_parameters()):
+                begin = f"{VELOCITY}{name}."
+                there = {key.removeprefix(begin): x[seed] for key, x in carried.items() if key.startswith(begin)}
+                if there:
+                    state[i] = there
+            optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+
+
+def judged(net: Network, dtype: torch.dtype) -> Network:
+    """Return a copy of a network as it is judged."""
+    return deepcopy(net).to(dtype).eval()
+
+
+def build(ops: Arithmetic, nets: list[Network], block: Block) -> Separate:
+    """Return the learner of `block`: its networks, their loss and their optimizers."""
+    layers = library(ops)
+    optimizers = cast(Any, exact if layers is exact else torch.optim)
+    loss = cast(Any, layers).CrossEntropyLoss(label_smoothing=block.label_smoothing)
+    return Separate(ops, nets, loss, lambda weights: getattr(optimizers, block.optimizer)(weights, **block.rates))

@@ -89,6 +89,7 @@ class Network(Schedule):
     betas: Annotated[list[Momentum], Field(min_length=2, max_length=2)] | None = None
     eps: Annotated[float, Field(gt=0)] | None = None
     amsgrad: bool | None = None
+    schedule: Literal["constant", "linear"] = "constant"  # of lr: linear is lr (T - t) / T in step t of T, from 0
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     init_std: Annotated[float, Field(gt=0)] | None = None  # of weights; null is PyTorch's default
     options: dict[str, StrictBool | StrictInt | StrictFloat | StrictStr] = Field(default_factory=dict)  # for the file

@@ -18,7 +18,7 @@ from samebits.learning.layers import UnknownError, built
 
 
 def load_models(path: Path, ops: Arithmetic, where: torch.device | str) -> list[nn.Sequential]:
-    """Return one network per seed from a model.safetensors. Raises UserError when it cannot be read."""
+    """Return one network per seed of linear layers. Raises UserError for a file that cannot be read, or has none."""
     try:
         state = load_file(path, device=str(where))
     except (OSError, SafetensorError) as error:
@@ -34,7 +34,7 @@ def load_described(
 ) -> list[nn.Sequential]:
     """Return one network for each of the description's seeds. Raises UserError if the file holds others."""
     if description.network is not None:
-        return _load_own(path, description, ops, where)
+        return load_networks(path, description, ops, where)
     models = load_models(path, ops, where)
     first, *_, last = models[0].parameters()
     height, width = description.image
@@ -44,7 +44,9 @@ def load_described(
     return models
 
 
-def _load_own(path: Path, description: Description, ops: Arithmetic, where: torch.device | str) -> list[nn.Sequential]:
+def load_network(
+    path: Path, description: Description, ops: Arithmetic, where: torch.device | str
+) -> list[nn.Sequential]:
     """The networks of a file that says what they are made of."""
     try:
         state = load_file(path, device=str(where))
@@ -70,11 +72,12 @@ def brief(error: BaseException) -> str:
 
 def load_trained(path: Path, wanted: Description, ops: Arithmetic, where: torch.device | str) -> list[nn.Sequential]:
     """Return one network per seed, trained as `wanted` says, as far as it does. Raises UserError naming what is not."""
-    found = asdict(describe(path))
+    description = describe(path)
+    found = asdict(description)
     if other := [name for name, value in asdict(wanted).items() if value is not None and found[name] != value]:
         name = other[0]
         raise UserError(f"{path} was trained with {name} {found[name]}, not {asdict(wanted)[name]}{remedy(path)}")
-    return load_described(path, wanted, ops, where)
+    return load_described(path, description, ops, where)
 
 
 def _layers(state: dict[str, Tensor]) -> list[tuple[Tensor, Tensor]]:

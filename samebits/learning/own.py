@@ -33,7 +33,7 @@ from samebits.learning.layers import (
 )
 from samebits.learning.load import brief
 from samebits.learning.run import Trained, complete, require_sizes, splits_of
-from samebits.learning.separate import Separate, build
+from samebits.learning.separate import Separate, Start, build
 
 if TYPE_CHECKING:
     from samebits.base.params import Network as Block
@@ -48,10 +48,11 @@ WANTED = f"a function {FUNCTION}(nn, image, classes) that returns an nn.Sequenti
 class OwnCourse(Course):
     """The course of a network of one's own, of `layers`."""
 
-    def first(self, seeds: Sequence[int]) -> list[Network]:
-        """Return a network for each seed."""
+    def first(self, seeds: Sequence[int]) -> Start:
+        """Return a network for each seed, and how many steps they have to go."""
         ops = arithmetic(self.arithmetic, self.where)
-        return first_networks(self.layers or [], ops, cast("Block", self.block).init_std, seeds, self.where)
+        nets = first_networks(self.layers or [], ops, cast("Block", self.block).init_std, seeds, self.where)
+        return Start(nets, self.block.epochs * -(-len(self.splits["train"].labels) // self.block.batch_size))
 
     def weights(self) -> int:
         """Return how many weights a seed has."""
@@ -171,9 +172,9 @@ def try_out(file: Path, course: OwnCourse, ops: Arithmetic, train: Split, size: 
     images, labels = train.images[:size], train.labels[:size].long()
     height, width = images.shape[1:]
     try:
-        [net] = course.first(course.block.seeds[:1])
-        learner = build(ops, [net], cast("Block", course.block))
-        Z = _through(net, images, f"{file} on images of {height} x {width}")
+        start = course.first(course.block.seeds[:1])
+        learner = build(ops, start, cast("Block", course.block))
+        Z = _through(start.nets[0], images, f"{file} on images of {height} x {width}")
         if list(Z.shape) != [size, course.widths[-1]]:
             found, classes = _size(Z.shape[1:]), course.widths[-1]
             raise UserError(f"{file} gives {found} logits for each image, but there are {classes} classes")

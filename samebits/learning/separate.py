@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from copy import deepcopy
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -21,14 +22,27 @@ if TYPE_CHECKING:
     from samebits.base.params import Network as Block
 
 
+DONE = "steps"  # the name of what is carried on of them
+
+
+@dataclass(frozen=True)
+class Start:
+    """Networks with their first weights, and how many steps they will take."""
+
+    nets: list[Network]
+    steps: int
+
+
 class Separate(Learner):
     """S networks one after the other, each with its optimizer; together they are S models, as the loop wants them."""
 
     def __init__(
-        self, ops: Arithmetic, nets: list[Network], loss: nn.Module, optimizer: Callable[[Iterator[nn.Parameter]], Any]
-    ):
+        self, ops: Arithmetic, nets: list[Network], loss: nn.Module, optimizer: Callable[[Iterator[nn.Parameter]], Any],
+        rate: Callable[[int], float],
+    ):  # fmt: skip
         self.nets, self.loss, self.judged = nets, loss, ops.loss_dtype
         self.optimizers = [optimizer(net.parameters()) for net in nets]
+        self.rate, self.done = rate, 0  # the learning rate of a step, and how many there were
 
     @torch.no_grad()
     def logits(self, X: Tensor) -> Tensor:
@@ -38,12 +52,15 @@ class Separate(Learner):
     def step(self, X: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Learn from a minibatch for each seed; return mean losses and hits [S] from before the update."""
         losses, counts = [], []
+        rate, self.done = self.rate(self.done), self.done + 1
         for seed, (net, optimizer) in enumerate(zip(self.nets, self.optimizers, strict=True)):
             with at(entry=seed):
                 Z = call(net, X[seed])
                 loss: Tensor = self.loss(Z, y[seed])
                 optimizer.zero_grad()
                 loss.backward()
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
                 optimizer.step()
             losses.append(loss.detach())
             counts.append(hits(Z, y[seed]))
@@ -57,7 +74,8 @@ class Separate(Learner):
     def velocities(self) -> dict[str, Tensor]:
         """Return what the optimizers remember, by NAME.WHAT of each parameter."""
         each = [dict(self._remembered(net, one)) for net, one in zip(self.nets, self.optimizers, strict=True)]
-        return {name: torch.stack([one[name] for one in each]) for name in each[0]}
+        remembered = {name: torch.stack([one[name] for one in each]) for name in each[0]}
+        return {**remembered, DONE: torch.full((len(self.nets),), self.done, device="cpu")}
 
     @staticmethod
     def _remembered(net: Network, optimizer: Any) -> Iterator[tuple[str, Tensor]]:
@@ -68,6 +86,7 @@ class Separate(Learner):
 
     def go_on(self, carried: dict[str, Tensor]) -> None:
         """Go on from where another left."""
+        self.done = int(carried[VELOCITY + DONE][0].item())
         for seed, (net, optimizer) in enumerate(zip(self.nets, self.optimizers, strict=True)):
             net.load_state_dict({name: carried[name][seed] for name in net.state_dict()})
             state: dict[int, dict[str, Tensor]] = {}
@@ -84,9 +103,16 @@ def judged(net: Network, dtype: torch.dtype) -> Network:
     return deepcopy(net).to(dtype).eval()
 
 
-def build(ops: Arithmetic, nets: list[Network], block: Block) -> Separate:
+def build(ops: Arithmetic, start: Start, block: Block) -> Separate:
     """Return the learner of `block`: its networks, their loss and their optimizers."""
     layers = library(ops)
     optimizers = cast(Any, exact if layers is exact else torch.optim)
     loss = cast(Any, layers).CrossEntropyLoss(label_smoothing=block.label_smoothing)
-    return Separate(ops, nets, loss, lambda weights: getattr(optimizers, block.optimizer)(weights, **block.rates))
+
+    def optimizer(weights: Iterator[nn.Parameter]) -> Any:
+        return getattr(optimizers, block.optimizer)(weights, **block.rates)
+
+    def rate(step: int) -> float:
+        return block.lr if block.schedule == "constant" else block.lr * ((start.steps - step) / start.steps)
+
+    return Separate(ops, start.nets, loss, optimizer, rate)

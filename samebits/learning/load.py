@@ -44,10 +44,10 @@ def load_described(
     return models
 
 
-def load_network(
+def load_networks(
     path: Path, description: Description, ops: Arithmetic, where: torch.device | str
 ) -> list[nn.Sequential]:
-    """The networks of a file that says what they are made of."""
+    """Return one network per seed, of the layers that the description names. Raises UserError if the file has others."""
     try:
         state = load_file(path, device=str(where))
         nets: list[nn.Sequential] = []

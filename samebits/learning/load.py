@@ -47,7 +47,7 @@ def load_described(
 def load_networks(
     path: Path, description: Description, ops: Arithmetic, where: torch.device | str
 ) -> list[nn.Sequential]:
-    """Return one network per seed, of the layers that the description names. Raises UserError if the file has others."""
+    """Return one network per seed, of the layers that it is described with. Raises UserError for a file of others."""
     try:
         state = load_file(path, device=str(where))
         nets: list[nn.Sequential] = []

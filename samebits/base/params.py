@@ -155,8 +155,12 @@ class Params(Strict):
 
 def load(path: Path = paths.PARAMS) -> Params:
     """Read and check params.yaml. Raises UserError naming each wrong key, its value and what is allowed."""
-    values = read_yaml(path)
-    return parse(values, _with_blocks(values), path)
+    return checked(read_yaml(path), path)
+
+
+def checked(values: Any, where: Path | str) -> Params:
+    """Return what params.yaml holds, or would. Raises UserError as `load` does."""
+    return parse(values, _with_blocks(values), where)
 
 
 def _with_blocks(values: Any) -> type[Params]:

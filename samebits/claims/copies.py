@@ -24,7 +24,7 @@ from samebits.base.yaml import read_yaml
 from samebits.claims import pipeline
 from samebits.datasets import sources
 
-CODE = ("stages", "samebits")
+CODE = ("stages", "samebits", paths.NETWORKS)
 PROJECT = (paths.PIPELINE, ".dvcignore", paths.REQUIREMENTS, paths.CATALOG, paths.PARAMS)
 RESULTS = (paths.LOCK, paths.REFERENCE)  # what was committed of them
 SETTINGS = Path(".dvc/config")
@@ -56,8 +56,10 @@ def _remove_abandoned() -> None:
 
 
 @contextmanager
-def naming(datasets: list[str]) -> Iterator[Path]:
+def naming(datasets: list[str], changes: Mapping[str, Any] | None = None) -> Iterator[Path]:
     """Give a copy of the project as it is here, whose params.yaml names `datasets`, with this project's DVC cache.
+
+    `changes` are what else params.yaml says there.
 
     Raises UserError for parameters that are wrong, and for a dataset that the catalog does not have.
     """
@@ -70,7 +72,7 @@ def naming(datasets: list[str]) -> Iterator[Path]:
             _copy(path, copy)
         settings = f"[core]\n    no_scm = true\n    site_cache_dir = {folder / 'site'}\n[cache]\n    dir = {cache}\n"
         (copy / ".dvc/config.local").write_text(settings)
-        set_params(copy, {"datasets": datasets})
+        set_params(copy, {"datasets": datasets, **(changes or {})})
         share_downloads(copy)
         yield copy
 
@@ -105,7 +107,7 @@ def set_params(project: Path, changes: Mapping[str, Any]) -> None:
 
 def _merge(values: dict[str, Any], changes: Mapping[str, Any]) -> None:
     for key, value in changes.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and isinstance(values.get(key), dict):
             _merge(values[key], value)
         else:
             values[key] = value

@@ -1,7 +1,10 @@
 """The pipeline of a commit, run in a clone without a cache, so that its dvc.lock is made anew."""
 
 import subprocess
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from samebits.base import dvc, git, lockfile, paths
 from samebits.base.command_line import note
@@ -9,7 +12,7 @@ from samebits.base.errors import UserError
 from samebits.base.lockfile import dataset_of
 from samebits.base.schema import parse
 from samebits.base.yaml import read_yaml
-from samebits.claims import copies
+from samebits.claims import copies, overlays
 from samebits.claims.differences import Lock
 
 
@@ -50,23 +53,31 @@ def take_lock(clone: Path, commit: str) -> Lock:
     return entries
 
 
-def choose_stages(clone: Path, recorded: Lock, commit: str, *datasets: str) -> list[str]:
-    """Name the stages to verify: of `datasets`, which params.yaml in the clone is made to name, or else all.
+def choose(clone: Path, recorded: Lock, commit: str, *datasets: str) -> list[tuple[dict[str, Any], list[str]]]:
+    """Return what to verify: of `datasets`, or else of all that params.yaml in the clone names.
 
-    Raises UserError if dvc.lock has no entry for one of them.
+    That is stages, and what params.yaml is to say otherwise before they run: what was claimed of one dataset may be of
+    other networks (claims.yaml). Raises UserError if dvc.lock has no entry for one of them.
     """
     held = {dataset_of(stage) for stage in recorded} - {""}
     if unknown := [dataset for dataset in datasets if dataset not in held]:
         raise UserError(
             f"dvc.lock at {commit} has no entries for {', '.join(unknown)}, only for {', '.join(sorted(held))}"
         )
-    if datasets:
-        copies.set_params(clone, {"datasets": list(datasets)})
+    return [
+        (changes, _stages(clone, changes, recorded, commit))
+        for _, changes in (overlays.groups(datasets, clone) if datasets else [([], {})])
+    ]
+
+
+def _stages(clone: Path, changes: dict[str, Any], recorded: Lock, commit: str) -> list[str]:
+    """Name the stages of what params.yaml names when it says otherwise; the report too, where it says nothing other."""
     line = dvc.line("stage", "list", "--name-only")
-    listed = subprocess.run(line, cwd=clone, env=environment(clone), capture_output=True, text=True, check=False)
+    with saying(clone, changes):
+        listed = subprocess.run(line, cwd=clone, env=environment(clone), capture_output=True, text=True, check=False)
     if listed.returncode:
         raise UserError(f"DVC cannot read the pipeline at {commit}: {listed.stderr.strip()}")
-    stages = [stage for stage in listed.stdout.split() if not datasets or dataset_of(stage) in datasets]
+    stages = [stage for stage in listed.stdout.split() if not changes or dataset_of(stage)]
     if missing := [stage for stage in stages if stage not in recorded]:
         raise UserError(
             f"dvc.lock at {commit} has no entry for {', '.join(missing)}: "
@@ -75,13 +86,25 @@ def choose_stages(clone: Path, recorded: Lock, commit: str, *datasets: str) -> l
     return stages
 
 
-def rerun(stages: list[str], clone: Path) -> Lock:
-    """Run the stages in the clone and return what its dvc.lock says then, in the order in which they ran.
+@contextmanager
+def saying(clone: Path, changes: Mapping[str, Any]) -> Iterator[None]:
+    """Let params.yaml in the clone say other things for a while."""
+    before = (clone / paths.PARAMS).read_bytes()
+    if changes:
+        copies.set_params(clone, changes)
+    yield
+    (clone / paths.PARAMS).write_bytes(before)
+
+
+def rerun(chosen: Iterable[tuple[dict[str, Any], list[str]]], clone: Path) -> Lock:
+    """Run stages in the clone and return what its dvc.lock says then, in the order in which they ran.
 
     Raises UserError naming one that fails.
     """
     try:
-        copies.repro(stages, clone, environment(clone), "--no-run-cache", "--no-commit")
+        for changes, stages in chosen:
+            with saying(clone, changes):
+                copies.repro(stages, clone, environment(clone), "--no-run-cache", "--no-commit")
     except UserError as error:
         raise UserError(f"{error}, so that nothing can be said of dvc.lock") from None
     fresh: Lock = read_yaml(clone / paths.LOCK)["stages"]

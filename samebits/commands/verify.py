@@ -30,7 +30,7 @@ def main(
     with copies.temporary() as folder:
         clone = verifying.make_clone(commit, folder / "clone")
         recorded = verifying.take_lock(clone, commit)
-        fresh = verifying.rerun(verifying.choose_stages(clone, recorded, commit, *datasets or ()), clone)
+        fresh = verifying.rerun(verifying.choose(clone, recorded, commit, *datasets or ()), clone)
         if changed := differences.origins_that_differ(recorded, fresh):
             note(f"dvc.lock at {commit} was not made by that commit; it had another {', another '.join(changed)}")
         found = list(differences.between(recorded, fresh))

@@ -27,11 +27,14 @@ from samebits.exact.random import draws
 
 PARAMS = """
 datasets: [digits]
+networks: [lenet, lenet_adam]
 arithmetic: {arithmetic}
 preprocess: {{resize: null, validation_size: 0}}
 scratch: {{seeds: [0, 1], epochs: 2, batch_size: 256, lr: 0.5, momentum: 0.0, init_std: 0.01, hidden: []}}
 concise: {{seeds: [0, 1], epochs: 2, batch_size: 256, lr: 0.5, momentum: 0.5, init_std: 0.01, hidden: []}}
 mlp: {{seeds: [0, 1], epochs: 2, batch_size: 64, lr: 0.3, momentum: 0.5, init_std: null, hidden: [24, 16]}}
+lenet: {{seeds: [0, 1], epochs: 2, batch_size: 256, optimizer: SGD, lr: 0.1, momentum: 0.9, schedule: linear}}
+lenet_adam: {{seeds: [0, 1], epochs: 1, batch_size: 256, optimizer: Adam, lr: 0.01}}
 """
 STAGES = (  # without evaluate's last step, publishing
     ("download:main", "digits"),
@@ -39,6 +42,8 @@ STAGES = (  # without evaluate's last step, publishing
     ("train_scratch:main", "digits"),
     ("train_concise:main", "digits", "concise"),
     ("train_concise:main", "digits", "mlp"),
+    ("train_network:main", "digits", "lenet"),
+    ("train_network:main", "digits", "lenet_adam"),
     ("evaluate:evaluate", "digits"),
     ("report:main",),
 )
@@ -112,6 +117,9 @@ def project() -> Iterator[None]:
         for path in (paths.CATALOG, paths.REQUIREMENTS):
             path.parent.mkdir(exist_ok=True)
             shutil.copyfile(ROOT / path, path)
+        paths.NETWORKS.mkdir()
+        for name in ("lenet", "lenet_adam"):
+            shutil.copyfile(ROOT / paths.network("lenet"), paths.network(name))
         yield
 
 

@@ -1,7 +1,7 @@
 """Arithmetic whose bits do not depend on the machine, shaped like torch.nn; docs/exact.md says how and why."""
 
 import torch
-from torch.nn import Flatten, ReLU, Sequential
+from torch.nn import Flatten, Module, ReLU, Sequential
 
 from .adam import Adam, AdamW
 from .convolution import Conv2d
@@ -47,6 +47,7 @@ __all__ = [
     "LayerNorm",
     "Linear",
     "MaxPool2d",
+    "Module",
     "NonFinite",
     "ReLU",
     "Refused",

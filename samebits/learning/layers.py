@@ -6,8 +6,9 @@ A model's file says so what it is made of. Whoever has the file can build the ne
 from __future__ import annotations
 
 import inspect
+import json
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import ModuleType
 from typing import Any, cast
 
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from samebits import exact
 from samebits.exact import normal, uniform
 from samebits.learning.arithmetic import Arithmetic
+from samebits.learning.wiring import BETWEEN, UntraceableError, is_layer, traced
 
 # What a layer is made with that is no part of what it is: the run's seeds and the layer's place decide these.
 APART = ("device", "dtype", "seed", "tag")
@@ -32,16 +34,28 @@ class UnknownError(ValueError):
 
 
 class Network(nn.Sequential):
-    """Layers one after the other, of images [N, H, W]: the first gets them as [N, 1, H, W]."""
+    """Layers, of images [N, H, W], which go in as [N, 1, H, W]: each gets what the one before gives, or what `inputs`
+    names, "" for the images.
+    """
 
-    def __init__(self, layers: OrderedDict[str, nn.Module], pixels: bool) -> None:
+    def __init__(self, layers: OrderedDict[str, nn.Module], pixels: bool, inputs: dict[str, list[str]]) -> None:
         super().__init__(layers)
-        self._pixels = pixels  # whether the first layer takes 8-bit integers
+        self._pixels = pixels  # whether the images may stay 8-bit integers
+        self._inputs = inputs
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits [N, K] of images uint8 [N, H, W]."""
-        Z: Tensor = super().forward(self.entrance(images))  # type: ignore[no-untyped-call]
-        return Z
+        return [Z for _, _, Z in self.steps(images)][-1]
+
+    def steps(self, images: Tensor) -> Iterator[tuple[str, nn.Module, Tensor]]:
+        """Yield each layer's name, the layer and what it gives."""
+        before, given = "", {"": self.entrance(images)}
+        for name, layer in self.named_children():
+            given[name] = layer(*(given[each] for each in self._inputs.get(name, [before])))
+            yield name, layer, given[name]
+            if not self._inputs:
+                del given[before]
+            before = name
 
     def entrance(self, images: Tensor) -> Tensor:
         """Return what the first layer gets: pixels [N, 1, H, W], or their shares of 255 where it takes no integers."""
@@ -62,15 +76,15 @@ def known(ops: Arithmetic) -> dict[str, type[nn.Module]]:
         name: each
         for name, each in found.items()
         if issubclass(each, nn.Module) and each not in apart and not name.endswith("Loss")
-    }
+    } | BETWEEN
 
 
-def described(net: nn.Sequential, ops: Arithmetic) -> Layers:
+def described(net: nn.Module, ops: Arithmetic) -> Layers:
     """Return what a network is made of. Raises UnknownError for what this arithmetic does not know."""
     classes, names = known(ops), {each: name for name, each in known(ops).items()}
     layers: Layers = []
     seen: dict[int, str] = {}
-    for name, layer in flat(net):
+    for name, layer, inputs in through(net, classes):
         if id(layer) in seen and any(True for _ in layer.parameters()):
             raise UnknownError(f"layer {name} is layer {seen[id(layer)]} again: each has weights of its own here")
         seen[id(layer)] = name
@@ -78,7 +92,32 @@ def described(net: nn.Sequential, ops: Arithmetic) -> Layers:
         if kind is None:
             raise UnknownError(_unknown(name, layer, classes, ops))
         layers.append({"name": name, "layer": kind, "arguments": _arguments(layer)})
+        if inputs is not None:
+            layers[-1]["inputs"] = inputs
+        _require_written(layers[-1], layer, ops)
     return layers
+
+
+def through(net: nn.Module, classes: dict[str, type[nn.Module]]) -> Iterator[tuple[str, nn.Module, list[str] | None]]:
+    """Yield name, layer and names of its inputs in their order; None for the inputs of layers in a Sequential."""
+    if is_sequence(net) and all(is_layer(layer, classes.values()) for _, layer in flat(cast(nn.Sequential, net))):
+        yield from ((name, layer, None) for name, layer in flat(cast(nn.Sequential, net)))
+        return
+    try:
+        yield from traced(net, classes.values())
+    except UntraceableError as error:
+        raise UnknownError(str(error)) from None
+
+
+def _require_written(each: dict[str, Any], layer: nn.Module, ops: Arithmetic) -> None:
+    """Raise UnknownError unless what is written of a layer, read again, gives one like it."""
+    try:
+        again = built([json.loads(json.dumps({**each, "inputs": [""]}))], ops)[0].state_dict()
+        same = {key: x.shape for key, x in again.items()} == {key: x.shape for key, x in layer.state_dict().items()}
+    except (TypeError, ValueError):
+        same = False
+    if not same:
+        raise UnknownError(f"layer {each['name']}, {each['layer']}, does not say all that it is made with")
 
 
 def is_sequence(net: object) -> bool:
@@ -102,7 +141,8 @@ def _unknown(name: str, layer: nn.Module, classes: dict[str, type[nn.Module]], o
     if library(ops) is nn:
         own = "layers of samebits.exact are not float32's: take them from the nn that the function is given"
         return f"layer {name} is {kind}, which torch.nn has not" + (f"; {own}" if kind in vars(exact) else "")
-    hint = "take it from the nn that the function is given" if kind in classes else f"there are {', '.join(classes)}"
+    there = ", ".join(sorted(name for name in classes if name in vars(exact)))
+    hint = "take it from the nn that the function is given" if kind in classes else f"there are {there}"
     return (
         f"layer {name} is {kind} of {type(layer).__module__.partition('.')[0]}, which exact arithmetic does not know: "
         f"{hint}; arithmetic: float32 takes any layer of torch.nn"
@@ -134,7 +174,16 @@ def built(layers: Layers, ops: Arithmetic) -> Network:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise UnknownError(f"{each} is no layer of this arithmetic ({error})") from None
     first = next((each["layer"] for each in layers if each["layer"] not in MOVING), "")
-    return Network(modules, pixels=library(ops) is exact and first in PIXELS).to(ops.dtype)
+    inputs = {each["name"]: each["inputs"] for each in layers if "inputs" in each}
+    places = {name: i for i, name in enumerate(["", *modules])}
+    for name, sources in inputs.items():
+        if not isinstance(sources, list) or not all(
+            places.get(source, len(layers)) < places[name] for source in sources
+        ):
+            raise UnknownError(f"layer {name} has inputs {sources} that do not come before it")
+    entering = [each["layer"] for each in layers if "" in each.get("inputs", ())] if inputs else [first]
+    pixels = library(ops) is exact and all(kind in PIXELS for kind in entering)
+    return Network(modules, pixels, inputs).to(ops.dtype)
 
 
 @torch.no_grad()

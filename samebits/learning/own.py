@@ -27,9 +27,9 @@ from samebits.learning.layers import (
     built,
     described,
     first_networks,
-    flat,
-    is_sequence,
+    known,
     library,
+    through,
 )
 from samebits.learning.load import brief
 from samebits.learning.run import Trained, complete, require_sizes, splits_of
@@ -41,7 +41,9 @@ if TYPE_CHECKING:
     from samebits.datasets.arrays import Summary
 
 FUNCTION = "network"
-WANTED = f"a function {FUNCTION}(nn, image, classes) that returns an nn.Sequential"
+WANTED = (
+    f"a function {FUNCTION}(nn, image, classes) that returns an nn.Sequential, or a module with a forward of its own"
+)
 
 
 @dataclass(frozen=True)
@@ -92,23 +94,17 @@ def asked(file: Path, ops: Arithmetic, image: tuple[int, int], classes: int, opt
     """Return the layers that a file gives for images of this size and so many classes. Raises UserError."""
     function, nn_, before = _function(file), library(ops), torch.get_rng_state()
     net, again = (_run(file, lambda: function(nn_, image, classes, **options)) for _ in range(2))
-    if nn_ is not nn and not torch.equal(before, torch.get_rng_state()):
-        torch.set_rng_state(before)
-        raise UserError(
-            f"{file} draws random numbers of torch, which the run's seeds do not decide: layers of the nn that "
-            f"{FUNCTION} is given have first weights, and Dropout masks, of their own"
-        )
-    if not is_sequence(net):
-        forward = ", which has a forward of its own" if isinstance(net, nn.Module) else ""
-        raise UserError(f"{file} gives {type(net).__name__}{forward}, but it should have {WANTED}")
+    drawn = not torch.equal(before, torch.get_rng_state())
+    if not isinstance(net, nn.Module):
+        raise UserError(f"{file} gives {type(net).__name__}, but it should have {WANTED}")
     try:
         layers = described(net, ops)
         if not layers or not any(True for _ in net.parameters()):
             raise UnknownError("there are no weights to learn")
-        if not is_sequence(again) or described(again, ops) != layers:
+        if not isinstance(again, nn.Module) or described(again, ops) != layers:
             raise UnknownError(f"{FUNCTION} gives another network when it is called again")
         if nn_ is not nn:
-            _require_untouched(net, ops)
+            _require_untouched(net, ops, drawn)
         return layers
     except UnknownError as error:
         raise UserError(f"{file}: {error}") from None
@@ -153,9 +149,14 @@ def _run(file: Path, code: Callable[[], Any]) -> Any:
         raise UserError(f"{where}: {type(error).__name__}: {brief(error)}") from None
 
 
-def _require_untouched(net: nn.Sequential, ops: Arithmetic) -> None:
-    """Raise UnknownError if first weights were changed, which would be lost without a word."""
-    for name, layer in flat(net):
+def _require_untouched(net: nn.Module, ops: Arithmetic, drawn: bool) -> None:
+    """Raise UnknownError if first weights were changed, which would be lost, or if numbers of torch were drawn."""
+    if drawn:
+        raise UnknownError(
+            f"{FUNCTION} draws random numbers of torch, which the run's seeds do not decide: layers of the nn that it "
+            "is given have first weights, and Dropout masks, of their own"
+        )
+    for name, layer, _ in through(net, known(ops)):
         [alone] = described(nn.Sequential(layer), ops)
         same = {key: getattr(layer, key) for key in ("seed", "tag") if hasattr(layer, key)}
         [anew] = built([{**alone, "arguments": {**alone["arguments"], **same}}], ops)
@@ -192,14 +193,15 @@ def _judge(learner: Separate, images: Tensor) -> None:
 
 def _through(net: Network, images: Tensor, place: str) -> Tensor:
     """The logits, layer by layer, so that a fault names its layer."""
-    Z = net.entrance(images)
-    for name, layer in net.named_children():
-        try:
-            Z = layer(Z)
-        except (TypeError, ValueError, RuntimeError) as error:
-            text = brief(error).removeprefix(f"{name}: ")
-            raise UserError(f"{place}: layer {name}, {type(layer).__name__}: {text}") from None
-    return Z
+    layers, done = list(net.named_children()), 0
+    try:
+        for done, (_, _, Z) in enumerate(net.steps(images), 1):  # noqa: B007
+            pass
+        return Z
+    except (TypeError, ValueError, RuntimeError) as error:
+        name, layer = layers[done]
+        text = brief(error).removeprefix(f"{name}: ")
+        raise UserError(f"{place}: layer {name}, {type(layer).__name__}: {text}") from None
 
 
 def _size(shape: Iterable[int]) -> str:

@@ -22,7 +22,7 @@ from pydantic import BaseModel, Field
 from samebits.base import git, paths
 from samebits.base.errors import UserError
 from samebits.base.files import read_json, sha256, write_text
-from samebits.base.params import Params, load
+from samebits.base.params import Network, Params, Training, load
 from samebits.claims.copies import checked_out
 from samebits.datasets import catalog
 from samebits.learning.arithmetic import VERSIONS
@@ -105,7 +105,7 @@ def record(dataset: str, run: str, params: Params) -> Record:
     training, results, summary = found.training, found.metrics, data.summary
     names = {"dataset": dataset, "run": run}
     hashes = {"dataset_digest": summary["digest"], "model_sha256": results["model_sha256"]}
-    chosen = {"arithmetic": VERSIONS[params.arithmetic], **params.preprocess.model_dump(), **training.model_dump()}
+    chosen = {"arithmetic": VERSIONS[params.arithmetic], **params.preprocess.model_dump(), **said(training)}
     identity = json.dumps({**names, **hashes, "parameters": chosen, "metrics": results}, sort_keys=True)
     log = training_log(dataset, run, results["model_sha256"])
     return Record(
@@ -129,6 +129,11 @@ def record(dataset: str, run: str, params: Params) -> Record:
         source=str(paths.processed(dataset)),
         seconds=log.seconds if log else 0.0,
     )
+
+
+def said(training: Training | Network) -> dict[str, Any]:
+    """Return the parameters of a run; of an optimizer those that are given, for the others are not None."""
+    return training.model_dump(exclude_none=isinstance(training, Network))
 
 
 def _lock_tags() -> dict[str, str]:

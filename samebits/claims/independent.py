@@ -103,7 +103,8 @@ def missing(kept: Kept) -> list[str]:
 
 def _outputs() -> list[lockfile.Output]:
     outputs = [output for outputs in lockfile.outputs(["digits"]).values() for output in outputs]
-    return [output for output in outputs if output.path.startswith(f"{paths.MODELS}/")]
+    known = {paths.model("digits", run).parent for run in paths.RUNS}  # the program knows no networks of one's own
+    return [output for output in outputs if Path(output.path).parent in known]
 
 
 def _encoded(data: bytes) -> str:

@@ -15,20 +15,19 @@ FILE = Path("claims.yaml")
 def read(project: Path = Path()) -> dict[str, dict[str, Any]]:
     """Return by dataset what params.yaml says of it in place of what is there; nothing where there is no such file.
 
-    Raises UserError for what is no such thing, and for a dataset that params.yaml names: that says what is claimed.
+    Of a dataset that params.yaml names it says itself what is claimed. Raises UserError for what is no such thing.
     """
     file = project / FILE
     values = read_yaml(file) if file.exists() else {}
     if not isinstance(values, dict) or not all(isinstance(keys, dict | None) for keys in values.values()):
         raise UserError(f"{FILE} should hold datasets, and for each the keys of params.yaml that are other for it")
     found = {str(dataset): dict(keys or {}) for dataset, keys in values.items()}
-    named = read_yaml(project / paths.PARAMS)
     for dataset, keys in found.items():
-        if isinstance(named, dict) and dataset in (named.get("datasets") or ()):
-            raise UserError(f"{FILE} names {dataset}, but params.yaml does: one of them says what is claimed of it")
         if "datasets" in keys:
             raise UserError(f"{FILE}: {dataset}.datasets is not for here: what is said is of {dataset} alone")
-    return found
+    here = read_yaml(project / paths.PARAMS)
+    named = here.get("datasets") if isinstance(here, dict) else None
+    return {dataset: keys for dataset, keys in found.items() if not isinstance(named, list) or dataset not in named}
 
 
 def groups(datasets: Iterable[str], project: Path = Path()) -> list[tuple[list[str], dict[str, Any]]]:

@@ -148,6 +148,60 @@ def test_reproduced(toy):
     assert stage["downloads"] == str(toy / "data" / ".downloads")
 
 
+def with_an_overlay(toy):
+    """The toy, whose results of `apart` are claimed with another learning rate, and depend on it."""
+    edit(toy, "toy.py", "weight[0, 1] *= 1.0", "weight *= 2.0 if 'lr: 0.2' in Path('params.yaml').read_text() else 1.0")
+    dvc("repro", cwd=toy)
+    before = (toy / "params.yaml").read_text()
+    (toy / "params.yaml").write_text("datasets: [apart]\nlr: 0.2\n")
+    dvc("repro", "evaluate@apart", cwd=toy)
+    (toy / "params.yaml").write_text(before)
+
+
+def test_what_is_claimed_beside_params_yaml(toy):
+    with_an_overlay(toy)
+    (toy / "claims.yaml").write_text("apart:\n  lr: 0.2\n")
+    commit(toy)
+    done = verify(toy, "here", "apart")
+    assert (done.returncode, done.stdout[:41]) == (0, "reproduced: all 4 outputs of 4 stages in "), done.stdout
+    assert re.findall("Running stage '(.+)'", done.stderr) == [
+        "train@here", "evaluate@here", "train@apart", "evaluate@apart"
+    ]  # fmt: skip
+    assert "note:" not in done.stderr  # of parameters that are not those of dvc.lock
+    assert (toy / "params.yaml").read_text() == "datasets: [here]\nlr: 0.1\n"
+
+
+def test_without_what_is_claimed_beside_it_differs(toy):
+    with_an_overlay(toy)
+    commit(toy)
+    done = verify(toy, "here", "apart")
+    assert done.returncode == 1
+    assert "stage train@apart differs first" in done.stdout
+
+
+def test_what_params_yaml_names_it_says_itself(toy):
+    (toy / "claims.yaml").write_text("here:\n  lr: 0.2\n")
+    commit(toy)
+    assert verify(toy, "here").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("[apart]\n", "claims.yaml should hold datasets, and for each the keys of params.yaml that are other for it"),
+        ("apart: lr\n", "claims.yaml should hold datasets, and for each the keys of params.yaml that are other for it"),
+        ("apart: {datasets: [here]}\n", "claims.yaml: apart.datasets is not for here: what is said is of apart alone"),
+        ("apart: [\n", "claims.yaml"),
+    ],
+)
+def test_what_claims_yaml_cannot_say(toy, text, fault):
+    (toy / "claims.yaml").write_text(text)
+    commit(toy)
+    done = verify(toy, "apart")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ") and fault in done.stderr.splitlines()[-1], done.stderr
+
+
 def test_it_makes_nothing_here(toy):
     before = sorted(toy.rglob("*"))
     assert verify(toy).returncode == 0

@@ -5,11 +5,11 @@ hashes come out is right up to that epoch, weights, velocities and figures, if t
 other seeds, and of later epochs, that says nothing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import zip_longest
 from pathlib import Path
+from typing import TypeVar
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -18,7 +18,8 @@ from tqdm import tqdm
 from samebits.base import dvc, lockfile, paths
 from samebits.base.errors import UserError, reason
 from samebits.base.params import Params, Training
-from samebits.claims import pipeline
+from samebits.base.schema import cut
+from samebits.claims import histories, pipeline
 from samebits.claims.differences import is_made
 from samebits.datasets.arrays import load_summary
 from samebits.exact import NonFinite
@@ -26,10 +27,12 @@ from samebits.learning import chain, device, fused, scratch
 from samebits.learning.course import Course, Standing
 from samebits.learning.run import course_of
 from samebits.outcome import chains
-from samebits.outcome.freshness import require_fresh
+from samebits.outcome.freshness import changed_since
 from samebits.outcome.reader import train_stage
 from samebits.seeds.key import about
 from samebits.seeds.store import Store
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -65,41 +68,50 @@ class Claim:
 def claimed(dataset: str, run: str, params: Params) -> Claim:
     """Return what dvc.lock says of a run. Raises UserError for what is unknown, missing, or not as dvc.lock says."""
     pipeline.require([dataset])
-    params.training(run)
+    block = params.training(run)
     if params.arithmetic == "float32":
         raise UserError(
             "arithmetic is float32, whose results depend on machine, threads and the seeds beside: there is nothing "
             "that must come out again; exact and wide can be audited"
         )
+    entry = _recorded(dataset, run, params)
+    epochs = [(seed, epoch) for seed in block.seeds for epoch in range(1, block.epochs + 1)]
+    found = _read(paths.chain(dataset, run), chains.read)
+    if list(found) != epochs:
+        raise UserError(f"{paths.chain(dataset, run)} has other seeds or epochs than params.yaml or {paths.LOCK}")
+    splits = ["train", "test", *(["validation"] if params.preprocess.validation_size else [])]
+    history = _read(paths.history(dataset, run), lambda path: histories.read(path, epochs, splits))
+    return Claim(dataset, run, entry, params, found, history)
+
+
+def _recorded(dataset: str, run: str, params: Params) -> lockfile.Stage:
+    """Return dvc.lock's entry of a training. Raises UserError unless data and outputs are here as it says."""
     stage = train_stage(dataset, run)
+    named = "" if dataset in params.datasets else f", once datasets in {paths.PARAMS} names {dataset}"
     if (entry := lockfile.read().get(stage)) is None:
         raise UserError(
-            f"{paths.LOCK} says nothing of {stage}: there is no claim to audit (`samebits repro` makes one)"
+            f"{paths.LOCK} says nothing of {stage}: there is no claim to audit (`samebits repro` makes one{named})"
         )
     if str(paths.chain(dataset, run)) not in {out.path for out in entry.outs}:
-        raise UserError(f"{paths.LOCK} names no chain of {stage}, for it is older: `samebits repro` makes one")
-    require_fresh(dataset, run)
+        raise UserError(f"{paths.LOCK} names no chain of {stage}, for it is older: `samebits repro` makes one{named}")
+    if changed := changed_since(paths.processed(dataset), paths.model(dataset, run).parent):
+        raise UserError(
+            f"{changed} has changed since {dataset} {run} was trained: `dvc repro {stage}` makes a new claim{named}; "
+            "with what it was before, the old one can be audited"
+        )
     data = [dep for dep in entry.deps if dep.path == str(paths.processed(dataset))]
     for file in [*data, *entry.outs]:
-        _require_recorded(file, stage)
-    history = paths.history(dataset, run).read_text(encoding="utf-8").splitlines()
-    found = Claim(dataset, run, entry, params, _chain(paths.chain(dataset, run)), history)
-    seeds = [(seed, epoch) for seed in found.block.seeds for epoch in range(1, found.block.epochs + 1)]
-    if list(found.chain) != seeds or len(history) != 1 + len(seeds):
-        raise UserError(f"{paths.chain(dataset, run)} has other seeds or epochs than params.yaml or {paths.LOCK}")
-    return found
+        if (here := dvc.md5_of(Path(file.path))) != file.md5:
+            what = f"is not what {paths.LOCK} says" if here else "is missing"
+            brings = f"`dvc checkout {file.path}` or `dvc repro {stage}` brings what is meant{named}"
+            raise UserError(f"{file.path} {what}: {brings}")
+    return entry
 
 
-def _require_recorded(file: lockfile.Dependency, stage: str) -> None:
-    here = dvc.md5_of(Path(file.path))
-    if here != file.md5:
-        what = "is not what dvc.lock says" if here else "is missing"
-        raise UserError(f"{file.path} {what}: `dvc checkout {file.path}` or `dvc repro {stage}` brings what is meant")
-
-
-def _chain(path: Path) -> chains.Chain:
+def _read(path: Path, reader: Callable[[Path], T]) -> T:
+    """Return reader(path). Raises UserError if that cannot be."""
     try:
-        return chains.read(path)
+        return reader(path)
     except OSError as error:
         raise UserError(f"{path} cannot be read ({reason(error)})") from None
     except ValueError as error:
@@ -111,8 +123,8 @@ def ends(claim: Claim) -> Iterator[int]:
     path, epochs = paths.model(claim.dataset, claim.run), claim.block.epochs
     try:
         tensors = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"{path} cannot be read ({error})") from None
+    except (OSError, SafetensorError) as error:  # which may quote the file, control characters and all
+        raise UserError(f"{path} cannot be read ({cut(repr(str(error)))})") from None
     if any(tensor.shape[:1] != (len(claim.block.seeds),) for tensor in tensors.values()):
         yield from claim.block.seeds
         return
@@ -175,7 +187,7 @@ def first_difference(claim: Claim, way: Course, start: Standing, epoch: int) -> 
 def _difference(claim: Claim, stands: Standing) -> str | None:
     """Say in which column of history.csv an epoch differs, or that it does in what the seed carries on."""
     names, row = claim.history[0].split(","), claim.line(stands.seed, stands.epoch).split(",")
-    for name, there, here in zip_longest(names, row, map(str, stands.rows[-1].values())):
+    for name, there, here in zip(names, row, map(str, stands.rows[-1].values()), strict=False):
         if there != here:
             return f"{name} is {there} in {paths.history(claim.dataset, claim.run)}, {here} here"
     if stands.chain[-1] == claim.chain[stands.seed, stands.epoch]:

@@ -1,6 +1,7 @@
 """One seed up to one epoch, held against the chain: real trainings of digits, real faults."""
 
 import contextlib
+import re
 import shutil
 from pathlib import Path
 
@@ -158,14 +159,38 @@ def test_a_chain_that_does_not_end_in_the_model_is_told_for_every_seed(capsys, e
 @pytest.mark.usefixtures("here")
 def test_another_model_or_history_is_told(capsys):
     line = next(line for line in HISTORY.read_text().splitlines() if line.startswith("5,2,"))
-    edit(HISTORY, line, line.replace("5,2,", "5,2,1"))
+    loss = line.split(",")[2]
+    edit(HISTORY, line, line.replace(loss, "0.5"))
     lock()
-    assert f"at the end of epoch 2: train_loss is 1{line.split(',')[2]} in {HISTORY}, " in fails(capsys, "mlp", 5)
+    assert f"at the end of epoch 2: train_loss is 0.5 in {HISTORY}, {loss} here" in fails(capsys, "mlp", 5)
     tensors = load_file(MODEL)
     tensors["1.bias"][1, 0] += 1
     save_file(tensors, MODEL)
     lock()
     assert "history for seed 5\n" in fails(capsys, "mlp", 7, 1)
+
+
+def resized(name, change):
+    """Change one tensor of the model, whose first dimension is the seeds', as if that had been committed."""
+    tensors = load_file(MODEL)
+    tensors[name] = change(tensors[name]).contiguous()
+    save_file(tensors, MODEL)
+    lock()
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(("change", "seeds"), [
+    (lambda bias: torch.cat([bias, bias[:1]]), "7, 5"),
+    (lambda bias: bias[:1], "7, 5"),
+    (lambda bias: bias[0, 0], "7, 5"),
+    (lambda bias: bias.to(torch.complex64), "7, 5"),
+    (lambda bias: bias.to(torch.float8_e5m2), "7, 5"),
+    (lambda bias: torch.cat([bias[:1], bias[1:] * float("nan")]), "5"),
+], ids=["a seed more", "a seed less", "no dimension", "complex", "8 bits", "no number"])  # fmt: skip
+def test_a_model_of_another_form_is_no_end_of_the_chain(capsys, change, seeds):
+    resized("1.bias", change)
+    said = f"NOT reproduced: {CHAIN} does not end in {MODEL} and its history for seed {seeds}\n"
+    assert fails(capsys, "mlp", 7, 1) == said
 
 
 @pytest.mark.usefixtures("here")
@@ -206,6 +231,9 @@ def test_an_epoch_that_the_store_kept_is_where_it_begins(here, capsys, monkeypat
         audit.main("digits", "mlp", 5, 4, from_store=True)
 
 
+# ------------------------------------------------------------------------------------------------------------ bad input
+
+
 def removed(path):
     return lambda: path.unlink()
 
@@ -213,6 +241,74 @@ def removed(path):
 def unclaimed():
     CHAIN.unlink()
     lock()
+
+
+LINE = "7,2,"  # how a line of history.csv begins
+FIGURES = "not seed 7, epoch 2 and 4 figures as Python writes them"
+
+
+def cells(change):
+    """Change the cells of a line of a history.csv."""
+
+    def apply(text):
+        line = next(line for line in text.split("\n") if line.startswith(LINE))
+        return text.replace(line, ",".join(change(line.split(","))))
+
+    return apply
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(("change", "said"), [
+    (lambda text: text.replace("train_loss,train_acc", "train_acc,train_loss", 1), "its first line is 'seed,epoch,tra"),
+    (lambda text: text.replace("train_loss,", "", 1), "its first line is 'seed,epoch,train_accuracy,"),
+    (lambda text: f"\ufeff{text}", r"its first line is '\ufeffseed,"),
+    (lambda text: text.replace("\n", "\r\n"), r"test_accuracy\r', not seed,epoch,train_loss,train_accuracy,test_loss"),
+    (lambda text: text.replace(f"\n{LINE}", f"\u2028{LINE}"), "it has 11 lines of figures, not 12"),
+    (lambda text: text + text[-30:], "it has "),
+    (lambda text: text[:-1], "its last line has no end"),
+    (lambda text: "", "its first line is '', not seed,"),
+    (lambda text: text.encode("utf-16"), "'utf-8' codec can't decode byte 0xff"),
+    (cells(lambda row: [*row, "1.0"]), FIGURES),
+    (cells(lambda row: row[:-1]), FIGURES),
+    (cells(lambda row: ["7", "3", *row[2:]]), FIGURES),
+    (cells(lambda row: [*row[:-1], f"{row[-1]}0"]), FIGURES),
+    (cells(lambda row: [*row[:-1], "inf"]), FIGURES),
+    (cells(lambda row: [*row[:-1], "\x1b[31mred\u2028"]), r"\x1b[31mred\u2028', not seed 7, epoch 2 and "),
+], ids=str)  # fmt: skip
+def test_a_history_that_no_training_writes_is_a_sentence(change, said):
+    content = change(HISTORY.read_text())
+    HISTORY.write_bytes(content if isinstance(content, bytes) else content.encode())
+    lock()
+    with pytest.raises(UserError, match=f"^{HISTORY} is damaged \\(.*{re.escape(said)}") as error:
+        audit.main("digits", "mlp", 5, 1)
+    assert str(error.value).isprintable()
+    assert len(str(error.value)) < 1000
+
+
+@pytest.mark.usefixtures("here")
+def test_what_is_quoted_of_a_model_is_printable():
+    header = rb'{"x":{"dtype":"\u001b[31mF32"}}'
+    MODEL.write_bytes(len(header).to_bytes(8, "little") + header)
+    lock()
+    with pytest.raises(UserError, match=f"^{MODEL} cannot be read \\('.*unknown variant ") as error:
+        audit.main("digits", "mlp")
+    assert str(error.value).isprintable()
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("change", [
+    removed(paths.LOCK),
+    unclaimed,
+    removed(CHAIN),
+    lambda: edit(paths.PARAMS, "lr: 0.3", "lr: 0.2"),
+], ids=["no claim", "no chain", "no file", "another parameter"])  # fmt: skip
+def test_advice_for_a_dataset_that_params_do_not_name(change):
+    """Of which DVC has no stage."""
+    edit(paths.PARAMS, "datasets: [digits]", "datasets: [mnist]")
+    audit.main("digits", "mlp", 7, 1)
+    change()
+    with pytest.raises(UserError, match=r", once datasets in params.yaml names digits\b"):
+        audit.main("digits", "mlp", 7, 1)
 
 
 def float32():
@@ -240,7 +336,9 @@ def float32():
     (("digits", "mlp"), lambda: (edit(CHAIN, hash_of(5, 3), "x"), lock()), r".*\(line 10 is not a seed, an epoch and "),
     (("digits", "mlp"), lambda: (edit(CHAIN, "7,2,", "7,1,"), lock()), r".*\(an epoch of a seed is there twice\)"),
     (("digits", "mlp"), lambda: (edit(CHAIN, "7,2,", "7,9,"), lock()), rf"{CHAIN} has other seeds or epochs than "),
-    (("digits", "mlp"), lambda: edit(paths.PARAMS, "lr: 0.3", "lr: 0.2"), r"mlp in params.yaml has changed since digi"),
+    (("digits", "mlp"), lambda: edit(paths.PARAMS, "lr: 0.3", "lr: 0.2"),
+     r"mlp in params.yaml has changed since digits mlp was trained: `dvc repro train-concise@digits-mlp` makes a new cl"
+     r"aim; with what it was before, the old one can be audited$"),
     (("digits", "mlp"), lambda: edit(paths.summary("digits"), '"', ' "'), r"data/processed/digits is not what dvc.loc"),
     (("digits", "scratch"), float32, r"arithmetic is float32, whose results depend on machine, threads and the seeds"),
 ])  # fmt: skip

@@ -17,14 +17,15 @@ from tqdm import tqdm
 
 from samebits.base import dvc, lockfile, paths
 from samebits.base.errors import UserError, reason
-from samebits.base.params import Params, Training
+from samebits.base.params import RUNS, Network, Params, Training
 from samebits.base.schema import cut
-from samebits.claims import histories, pipeline
+from samebits.claims import histories, overlays, pipeline
 from samebits.claims.differences import is_made
 from samebits.datasets.arrays import load_summary
 from samebits.exact import NonFinite
 from samebits.learning import chain, device, fused, scratch
 from samebits.learning.course import Course, Standing
+from samebits.learning.own import course_of_network
 from samebits.learning.run import course_of
 from samebits.outcome import chains
 from samebits.outcome.freshness import changed_since
@@ -47,9 +48,9 @@ class Claim:
     history: list[str]  # the header first
 
     @property
-    def block(self) -> Training:
+    def block(self) -> Training | Network:
         """The parameters of the run."""
-        return self.params.training(self.run)
+        return self.params.block(self.run)
 
     @property
     def stage(self) -> str:
@@ -68,7 +69,7 @@ class Claim:
 def claimed(dataset: str, run: str, params: Params) -> Claim:
     """Return what dvc.lock says of a run. Raises UserError for what is unknown, missing, or not as dvc.lock says."""
     pipeline.require([dataset])
-    block = params.training(run)
+    block = params.block(run)
     if params.arithmetic == "float32":
         raise UserError(
             "arithmetic is float32, whose results depend on machine, threads and the seeds beside: there is nothing "
@@ -94,7 +95,9 @@ def _recorded(dataset: str, run: str, params: Params) -> lockfile.Stage:
         )
     if str(paths.chain(dataset, run)) not in {out.path for out in entry.outs}:
         raise UserError(f"{paths.LOCK} names no chain of {stage}, for it is older: `samebits repro` makes one{named}")
-    if changed := changed_since(paths.processed(dataset), paths.model(dataset, run).parent):
+    if changed := changed_since(
+        paths.processed(dataset), paths.model(dataset, run).parent, now=overlays.merged(dataset)
+    ):
         raise UserError(
             f"{changed} has changed since {dataset} {run} was trained: `dvc repro {stage}` makes a new claim{named}; "
             "with what it was before, the old one can be audited"
@@ -140,9 +143,11 @@ def ends(claim: Claim) -> Iterator[int]:
 
 def course(claim: Claim, seed: int) -> Course:
     """Return what one seed of the run goes through, on the data that are here."""
-    build = scratch.build if claim.run == "scratch" else fused.build
     alone = claim.params.model_copy(update={claim.run: claim.block.model_copy(update={"seeds": [seed]})})
     summary = load_summary(paths.processed(claim.dataset))
+    if claim.run not in RUNS:
+        return course_of_network(claim.run, alone, summary, device.chosen())
+    build = scratch.build if claim.run == "scratch" else fused.build
     return course_of(claim.run, build, alone, summary, device.chosen())
 
 

@@ -11,14 +11,13 @@ import typer
 from samebits.base import git, paths
 from samebits.base.command_line import note
 from samebits.base.errors import UserError
-from samebits.base.params import load
-from samebits.claims import audit
+from samebits.claims import audit, overlays
 from samebits.learning.course import Standing
 
 
 def main(
     dataset: Annotated[str, typer.Argument(help="What was trained on.")],
-    run: Annotated[str, typer.Argument(help="scratch, concise or mlp.")],
+    run: Annotated[str, typer.Argument(help="scratch, concise, mlp or your own network.")],
     seed: Annotated[int | None, typer.Option(help="The seed to train; the first unless given.")] = None,
     epoch: Annotated[int | None, typer.Option(help="The epoch to train it to; the last unless given.")] = None,
     from_store: Annotated[
@@ -26,7 +25,7 @@ def main(
     ] = False,
 ) -> None:
     """Train one seed up to one epoch, and compare each epoch with the chain of hashes beside the model."""
-    claim = audit.claimed(dataset, run, load())
+    claim = audit.claimed(dataset, run, overlays.load(dataset))
     seed, epoch = _chosen(claim, seed, epoch)
     if git.asked("status", "--porcelain", "--", str(paths.LOCK)):
         note(f"{paths.LOCK} is not the committed one: what it says here is audited")

@@ -2,6 +2,7 @@
 
 import functools
 from pathlib import Path
+from typing import Any
 
 from samebits.base import lockfile, paths
 from samebits.base.yaml import read_yaml
@@ -17,16 +18,17 @@ def require_fresh(dataset: str, run: str) -> None:
         raise StaleError(changed, f"has changed since {dataset} {run} was trained", evaluate_stage(dataset))
 
 
-def changed_since(*outputs: Path) -> str | None:
+def changed_since(*outputs: Path, now: Any = None) -> str | None:
     """Return what differs from dvc.lock's account of how `outputs`, or what is in them, were made, if anything does.
 
     That is a parameter with another value in params.yaml, or a dependency that was made anew since. What is made
-    by hand, not by DVC, is not in dvc.lock and counts as unchanged. Raises UserError if dvc.lock cannot be read.
+    by hand, not by DVC, is not in dvc.lock and counts as unchanged. `now` is what params.yaml is taken to hold, if not
+    what it holds. Raises UserError if dvc.lock cannot be read.
     """
     stages = lockfile.read().values()
     if not stages:
         return None
-    now = read_yaml(paths.PARAMS)
+    now = read_yaml(paths.PARAMS) if now is None else now
     hashes = {out.path: out.md5 for stage in stages for out in stage.outs}
     for stage in stages:
         if any(Path(out.path).is_relative_to(path) for out in stage.outs for path in outputs):

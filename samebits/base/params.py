@@ -120,7 +120,9 @@ class Params(Strict):
     """The whole of params.yaml; beside what is here, a block for each of `networks`."""
 
     datasets: Annotated[list[Dataset], Field(min_length=1), Distinct]
-    networks: Annotated[list[Annotated[str, matching(*BEGINNING), AfterValidator(_free)]], Distinct]
+    networks: Annotated[list[Annotated[str, matching(*BEGINNING), AfterValidator(_free)]], Distinct] = Field(
+        default_factory=list  # of a commit before there were any; DVC wants it said, see claims.pipeline
+    )
     arithmetic: Literal["exact", "wide", "float32"]
     preprocess: Preprocess
     scratch: Softmax

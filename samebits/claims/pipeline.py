@@ -10,7 +10,9 @@ from typing import Any
 
 from samebits.base import dvc, git, interruption, last_good, lockfile, outputs, paths, rwlock
 from samebits.base.alone import alone
+from samebits.base.errors import UserError
 from samebits.base.params import load
+from samebits.base.yaml import read_yaml
 from samebits.datasets import catalog
 from samebits.learning.device import chosen
 from samebits.seeds import workers
@@ -23,6 +25,10 @@ UNKEPT = ("--dry", "--no-commit")  # options of `dvc repro` after which its cach
 def require(datasets: Iterable[str]) -> None:
     """Raise UserError unless params.yaml is right and the catalog has all of `datasets`: before anything is touched."""
     load()
+    if "networks" not in read_yaml(paths.PARAMS):
+        raise UserError(
+            f"{paths.PARAMS}: networks is missing, which DVC wants said: `networks: []` where there are none"
+        )
     known = catalog.load(paths.CATALOG)
     for dataset in datasets:
         known.entry(dataset)

@@ -4,7 +4,8 @@ import { hex, sha256 } from "./sha256.js";
 
 const MACHINE = ["implementation", "processor", "instructions", "system", "torch", "numpy", "device", "threads"];
 const shortHash = (text, digits) => hex(sha256(new TextEncoder().encode(text))).slice(0, digits);
-const plainName = (text) => text.replace(/[\x00-\x20\x7f,"]+/g, " ").trim().slice(0, 100);
+const UNSEEN = /[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb,"]/gu;
+const plainName = (text) => text.replace(UNSEEN, " ").replace(/ +/g, " ").trim().slice(0, 100);
 
 // runs: each with its claim, what came out, and seconds; code: the hash of this program; machine: what it runs on.
 export function ledgerLine(runs, code, machine) {

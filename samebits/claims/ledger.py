@@ -6,6 +6,7 @@ line on purpose can write its hash anew.
 
 import hashlib
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +14,7 @@ from typing import Annotated
 from samebits.base import lockfile, paths
 from samebits.base.alone import alone
 from samebits.base.errors import UserError
-from samebits.base.files import write_text
+from samebits.base.files import whole
 from samebits.base.lockfile import dataset_of
 from samebits.base.schema import Strict, matching, parse
 from samebits.claims import differences
@@ -35,7 +36,12 @@ Outcome = Annotated[str, matching(f"{SAME}|{PAIRS}", f"{SAME}, or RESULT=HASH of
 Code = Annotated[str, matching("[0-9a-f]{16}", "16 hexadecimal digits")]
 Count = Annotated[str, matching("[1-9][0-9]{0,5}", "a whole number above 0")]
 Seconds = Annotated[str, matching(r"[0-9]{1,8}\.[0-9]", "seconds with one decimal")]
-Text = Annotated[str, matching('[^\\x00-\\x1f\\x7f,"]{0,100}', "at most 100 characters, without comma and quote")]
+# Control characters, and those that no eye sees: they turn lines round, end or hide them (site/ledger.js has the same).
+UNSEEN = r"\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb"
+Text = Annotated[
+    str,
+    matching(f'[^{UNSEEN},"]{{0,100}}', "at most 100 characters, without comma, quote and control characters"),
+]
 
 
 class Line(Strict):
@@ -57,16 +63,18 @@ class Line(Strict):
     @property
     def claimed(self) -> Hashes:
         """The hash that each result should have."""
-        return _pairs(self.results)
+        return dict(_named(self.results))
 
     @property
     def seen(self) -> Hashes:
         """The hash that each result had."""
-        return self.claimed | ({} if self.outcome == SAME else _pairs(self.outcome))
+        return self.claimed | ({} if self.outcome == SAME else dict(_named(self.outcome)))
 
 
 COLUMNS = tuple(Line.model_fields)
 HEADER = ",".join((*COLUMNS, "check"))
+MARK = "\ufeff"  # that some editors put before a text
+CONFLICT = ("<<<<<<<", "|||||||", "=======", ">>>>>>>")
 
 
 def line(claimed: Hashes, seen: Hashes, code: str, machine: Mapping[str, str], seconds: float) -> Line:
@@ -92,33 +100,83 @@ def lines_in(text: str, where: str) -> list[Line]:
 
     Raises UserError naming a line that is none, or was changed after it was written.
     """
-    rows = [row.rstrip("\r") for row in text.removeprefix("\ufeff").split("\n")]
+    rows = [row.rstrip("\r") for row in text.removeprefix(MARK).split("\n")]
     numbered = {row: number for number, row in enumerate(rows, start=1) if row.strip() and row != HEADER}
     return [_line(row, f"{where}, line {number}") for row, number in numbered.items()]
 
 
 def _line(row: str, where: str) -> Line:
+    if row.startswith(CONFLICT):
+        raise UserError(f"{where} is a conflict marker of Git: keep the lines of both sides, and delete its markers")
     *cells, check = row.split(",")
     if len(cells) != len(COLUMNS):
         raise UserError(f"{where} should have {len(COLUMNS) + 1} columns, not {len(cells) + 1}: {HEADER}")
     if check != short(",".join(cells), 8):
         raise UserError(f"{where} is not as it was written: the hash at its end is of other words")
     read = parse(dict(zip(COLUMNS, cells, strict=True)), Line, where)
-    if read.outcome != SAME and not _pairs(read.outcome).keys() <= read.claimed.keys():
+    names = [name for name, _ in _named(read.results)]
+    others = [] if read.outcome == SAME else _named(read.outcome)
+    if len(set(names)) < len(names) or len(dict(others)) < len(others):
+        raise UserError(f"{where} names a result twice")
+    if not dict(others).keys() <= read.claimed.keys():
         raise UserError(f"{where} says that results came out otherwise which it does not say were verified")
+    if set(others) & read.claimed.items():
+        raise UserError(f"{where} says that a result came out otherwise, with the hash that it should have")
     return read
 
 
 def read() -> list[Line]:
     """Return the lines of the ledger here, none where there is no such file. Raises UserError if it is damaged."""
-    return lines_in(_text(), str(LEDGER))
+    text = _text()
+    rows = text.removeprefix(MARK).split("\n")
+    if text and rows[0].rstrip("\r") != HEADER and not rows[0].startswith(CONFLICT):
+        raise UserError(f"{LEDGER} has lost its header: its first line should be {HEADER}")
+    if 0 < text.count("\r\n") < text.count("\n"):
+        number = next(i for i, row in enumerate(rows, 1) if row.endswith("\r") != rows[0].endswith("\r"))
+        raise UserError(
+            f"{LEDGER}, line {number} ends otherwise than those before: all should end in LF or all in CRLF"
+        )
+    return lines_in(text, str(LEDGER))
+
+
+def require_open() -> None:
+    """Raise UserError if the ledger here is damaged, or is not to be written, before what will be recorded is done."""
+    read()
+    _require_writable()
 
 
 def append(lines: Sequence[Line]) -> None:
     """Write lines at the end, in one step: whoever is killed leaves the file as it was, and two wait for each other."""
     with alone(LOCK, str(LEDGER), PATIENCE):
-        there = _text() or HEADER
-        write_text(LEDGER, "\n".join([there.removesuffix("\n"), *map(text_of, lines), ""]))
+        _write(lines)
+
+
+def add(lines: Sequence[Line]) -> int:
+    """Append those lines that are not there yet, and return how many these are; nobody else writes meanwhile."""
+    with alone(LOCK, str(LEDGER), PATIENCE):
+        there = set(map(text_of, read()))
+        new = [line for line in lines if text_of(line) not in there]
+        if new:
+            _write(new)
+        return len(new)
+
+
+def _write(lines: Sequence[Line]) -> None:
+    """Write lines at the end, which end as the others do; the file keeps its mode."""
+    _require_writable()
+    there = _text() or f"{HEADER}\n"
+    end = "\r\n" if there.endswith("\r\n") else "\n"
+    with whole(LEDGER) as scratch:
+        text = "".join([there, "" if there.endswith("\n") else end, *(f"{text_of(line)}{end}" for line in lines)])
+        scratch.write_bytes(text.encode())
+        if LEDGER.exists():
+            shutil.copymode(LEDGER, scratch)
+
+
+def _require_writable() -> None:
+    """Raise UserError if the ledger is read-only: who replaces a file, or is root, would not be told."""
+    if LEDGER.exists() and not LEDGER.stat().st_mode & 0o222:
+        raise UserError(f"{LEDGER} is read-only: after `chmod u+w {LEDGER}` it takes lines")
 
 
 def _text() -> str:
@@ -185,12 +243,12 @@ def short(text: str, digits: int) -> str:
 
 def _plain(text: str) -> str:
     """A name, as a processor or a browser gives it, without what would need quotes."""
-    return " ".join(re.sub(r'[\x00-\x1f\x7f,"]', " ", text).split())[:100]
+    return " ".join(re.sub(f'[{UNSEEN},"]', " ", text).split())[:100]
 
 
 def _joined(hashes: Hashes) -> str:
     return " ".join(f"{name}={value}" for name, value in hashes.items())
 
 
-def _pairs(text: str) -> Hashes:
-    return dict(pair.split("=") for pair in text.split(" "))
+def _named(text: str) -> list[tuple[str, str]]:
+    return [(name, value) for name, _, value in (pair.partition("=") for pair in text.split(" "))]

@@ -21,9 +21,12 @@ def main(
     if add:
         _add(add)
         return
-    if not ledger.LEDGER.exists():
-        raise UserError(f"{ledger.LEDGER} is missing: `samebits verify --record` begins it")
-    found = tally.tally(ledger.read(), ledger.results_here())
+    if not (lines := ledger.read()):
+        what = "holds no line" if ledger.LEDGER.exists() else "is missing"
+        raise UserError(
+            f"{ledger.LEDGER} {what}: `samebits verify --record`, or `samebits ledger --add FILE`, begins it"
+        )
+    found = tally.tally(lines, ledger.results_here())
     print(tally.terminal(found))
     if found.differing:
         raise typer.Exit(1)
@@ -36,9 +39,7 @@ def _add(path: Path) -> None:
         text = (sys.stdin.buffer.read() if path == STDOUT else path.read_bytes()).decode()
     except UnicodeDecodeError:
         raise UserError(f"{name} is no text, and so no line of {ledger.LEDGER}") from None
-    given, there = ledger.lines_in(text, name), ledger.read()
-    if not given:
+    if not (given := ledger.lines_in(text, name)):
         raise UserError(f"{name} holds no line of {ledger.LEDGER}")
-    if new := [line for line in given if line not in there]:
-        ledger.append(new)
-    print(f"{ledger.LEDGER}: {len(new)} of {len(given)} lines added, {len(given) - len(new)} were there")
+    new = ledger.add(given)
+    print(f"{ledger.LEDGER}: {new} of {len(given)} lines added, {len(given) - new} were there")

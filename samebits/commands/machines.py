@@ -22,7 +22,7 @@ def main(
 ) -> None:
     """Compute the same on this machine and on others that are emulated, and say whether every bit agrees."""
     if record:
-        ledger.read()  # what is damaged there is said before minutes are spent
+        ledger.require_open()  # what is wrong there is said before minutes are spent
     chosen = [kinds.find(name) for name in dict.fromkeys([kinds.HERE, *(kind or kinds.ALL)])]
     found, failures = kinds.ask_all(chosen)
     print(compare.table(found))

@@ -26,7 +26,7 @@ def main(
     """Run the pipeline of a commit in a temporary clone and say whether its dvc.lock comes out again."""
     commit, began = verifying.resolve(rev), time.perf_counter()
     if record:
-        ledger.read()  # what is damaged there is said before an hour is spent
+        ledger.require_open()  # what is wrong there is said before an hour is spent
     with copies.temporary() as folder:
         clone = verifying.make_clone(commit, folder / "clone")
         recorded = verifying.take_lock(clone, commit)

@@ -7,9 +7,11 @@ import signal
 import subprocess
 import sys
 import time
+import unicodedata
 
 import pytest
 import typer
+from pydantic import ValidationError
 
 from samebits.base import lockfile, paths
 from samebits.base.errors import UserError
@@ -127,7 +129,17 @@ BAD = {
     ),
     "a column less": (GOOD.replace(",cpu", ""), " should have 13 columns, not 12: results,outcome,code,"),
     "cut": (GOOD[:60], " should have 13 columns, not 3: "),
-    "a conflict": (f"<<<<<<< HEAD\n{GOOD}\n=======", " should have 13 columns, not 1: "),
+    "a conflict": (f"<<<<<<< HEAD\n{GOOD}\n=======", " is a conflict marker of Git: keep the lines of both sides"),
+    "a conflict's end": (">>>>>>> theirs", " is a conflict marker of Git: "),
+    "a result twice": (sealed(edited(GOOD, "digits/mlp=2", "digits=2")), " names a result twice"),
+    "an outcome twice": (
+        sealed(edited(GOOD, "same", f"digits={'3' * 16} digits={'4' * 16}")),
+        " names a result twice",
+    ),
+    "an outcome that is right": (
+        sealed(edited(GOOD, "same", f"digits={'1' * 16}")),
+        " says that a result came out otherwise, with the hash that it should have",
+    ),
     "no hash": (sealed(edited(GOOD, "1" * 16, "1" * 15)), ": results is 'digits=111111111111111 digits/mlp=222"),
     "no seconds": (sealed(edited(GOOD, ",1.0,", ",soon,")), ": seconds is 'soon', but it should be seconds with one "),
     "of another": (
@@ -148,7 +160,7 @@ def test_a_bad_line_is_named(fault):
 
 @pytest.mark.parametrize("change", [
     lambda text: text.replace("\n", "\r\n"), lambda text: f"\ufeff{text}", lambda text: f"{text}\n\n{text}",
-    lambda text: text.rstrip("\n"), lambda text: text.replace(f"{ledger.HEADER}\n", ""),
+    lambda text: text.rstrip("\n"),
 ])  # fmt: skip
 def test_ends_of_lines_a_mark_and_what_a_merge_doubles_change_nothing(change, here):
     ledger.append(lines := [line(), line(seconds=2.0)])
@@ -156,6 +168,59 @@ def test_ends_of_lines_a_mark_and_what_a_merge_doubles_change_nothing(change, he
     assert ledger.read() == lines
     ledger.append([line(seconds=3.0)])
     assert ledger.read() == [*lines, line(seconds=3.0)]
+
+
+UNSEEN = [chr(i) for i in range(0x10000) if unicodedata.category(chr(i)) in ("Cc", "Zl", "Zp", "Cs")]
+UNSEEN += list("\u061c\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
+
+
+def test_control_characters_are_refused_and_taken_out():
+    assert line(processor="".join(f"A{character}" for character in "AB\x85\u202e\u2028")).processor == "AAABA A A"
+    for character in UNSEEN:
+        assert line(processor=f"a{character}b").processor == "a b"
+        with pytest.raises(
+            ValidationError, match="at most 100 characters, without comma, quote and control characters"
+        ):
+            ledger.Line(**{**line().model_dump(), "system": f"Linux{character}"})
+    with pytest.raises(UserError, match=r"^here, line 1: processor is 'AMD\\x9b31m EPYC', but .* control characters$"):
+        ledger.lines_in(sealed(GOOD.replace("AMD", "AMD\x9b31m")), "here")
+
+
+@pytest.mark.parametrize(("change", "said"), [
+    (lambda text: text.replace(f"{ledger.HEADER}\n", ""), " has lost its header: its first line should be results,ou"),
+    (lambda text: f"\n{text}", " has lost its header: "),
+    (lambda text: text.replace("\n", "\r\n", 1), ", line 2 ends otherwise than those before: all should end in LF or "),
+    (lambda text: text.replace("\n", "\r\n", 2)[:-1] + "\n", ", line 3 ends otherwise than those before"),
+])  # fmt: skip
+def test_a_ledger_that_was_mangled_is_a_sentence(change, said, here):
+    ledger.append([line(), line(seconds=2.0)])
+    ledger.LEDGER.write_bytes(change(ledger.LEDGER.read_text()).encode())
+    with pytest.raises(UserError, match=f"^{ledger.LEDGER}{said}"):
+        ledger.read()
+
+
+def test_lines_end_as_those_before(here):
+    ledger.append([line()])
+    ledger.LEDGER.write_bytes(ledger.LEDGER.read_bytes().replace(b"\n", b"\r\n"))
+    ledger.append([line(seconds=2)])
+    assert ledger.LEDGER.read_bytes().count(b"\r\n") == ledger.LEDGER.read_bytes().count(b"\n") == 3
+
+
+def test_a_read_only_ledger_stays_as_it_is_and_another_keeps_its_mode(here):
+    """Root too is told, whom no mode hinders."""
+    ledger.append([line()])
+    before = ledger.LEDGER.read_bytes()
+    ledger.LEDGER.chmod(0o444)
+    (here / "line").write_text(ledger.text_of(line(seconds=2)))
+    done = samebits("--add", "line")
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr == b"error: claims/ledger.csv is read-only: after `chmod u+w claims/ledger.csv` it takes lines\n"
+    with pytest.raises(UserError, match="is read-only"):
+        ledger.require_open()
+    assert (ledger.LEDGER.read_bytes(), ledger.LEDGER.stat().st_mode & 0o777) == (before, 0o444)
+    ledger.LEDGER.chmod(0o660)
+    ledger.append([line(seconds=2)])
+    assert ledger.LEDGER.stat().st_mode & 0o777 == 0o660
 
 
 # ----------------------------------------------------------------------------------------------------------- the table
@@ -251,8 +316,18 @@ def test_lines_of_others_are_added_once(here):
     assert ledger.LEDGER.read_text().count("\n") == 3
 
 
+@pytest.mark.parametrize("text", ["", f"{ledger.HEADER}\n"])
+def test_a_ledger_of_no_line_is_like_none(here, text):
+    ledger.LEDGER.parent.mkdir()
+    ledger.LEDGER.write_text(text)
+    with pytest.raises(UserError, match=r"^claims/ledger.csv holds no line: `samebits verify --record`, or `samebits "):
+        command.main()
+    ledger.append([line()])
+    assert ledger.LEDGER.read_text() == f"{ledger.HEADER}\n{GOOD}\n"
+
+
 @pytest.mark.parametrize(("arguments", "given", "said"), [
-    ((), b"", "claims/ledger.csv is missing: `samebits verify --record` begins it"),
+    ((), b"", "claims/ledger.csv is missing: `samebits verify --record`, or `samebits ledger --add FILE`, begins it"),
     (("--add", "-"), b"", "stdin holds no line of claims/ledger.csv"),
     (("--add", "-"), GOOD[:-1].encode(), "stdin, line 1 is not as it was written"),
     (("--add", "-"), b"\xff\xfe\x00", "stdin is no text, and so no line of claims/ledger.csv"),
@@ -326,6 +401,30 @@ def test_three_append_at_once(here):
     wanted = {f"{who}{second}.0" for who in (1, 2, 3) for second in range(40)}
     assert {each.seconds for each in ledger.read()} == wanted
     assert ledger.LEDGER.read_text().startswith(f"{ledger.HEADER}\n")
+
+
+ADD = "import pathlib, sys; from samebits.commands import ledger; print('ready', flush=True); "
+ADD += "sys.stdin.read(); ledger.main(pathlib.Path('lines'))"
+
+
+def adding():
+    line, pipe = [sys.executable, "-c", ADD], subprocess.PIPE
+    return subprocess.Popen(line, env=environment(PYTHONPATH=str(ROOT)), stdin=pipe, stdout=pipe)
+
+
+def test_a_line_that_four_add_at_once_is_there_once(here):
+    (here / "lines").write_text("\n".join(ledger.text_of(line(seconds=second)) for second in range(3)))
+    processes = [adding() for _ in range(4)]
+    for process in processes:
+        process.stdout.readline()
+    for process in processes:
+        process.stdin.close()
+    assert sorted(process.stdout.read() for process in processes) == [
+        *[b"claims/ledger.csv: 0 of 3 lines added, 3 were there\n"] * 3,
+        b"claims/ledger.csv: 3 of 3 lines added, 0 were there\n",
+    ]
+    assert [process.wait(60) for process in processes] == [0] * 4
+    assert ledger.LEDGER.read_text().count("\n") == 4
 
 
 def test_killed_at_any_moment_it_leaves_whole_lines(here):

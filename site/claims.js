@@ -5,18 +5,46 @@ import { readYaml } from "./yaml.js";
 export const RUNS = ["scratch", "concise", "mlp"];
 const STAGES = { scratch: "train-scratch@D", concise: "train-concise@D-concise", mlp: "train-concise@D-mlp" };
 
-export const readLock = (text) => readYaml(text).stages;
+const DAMAGED = "dvc.lock is empty, cut or otherwise not as DVC writes it: `git checkout dvc.lock` brings the committed one back";
+
+export function readLock(text) {
+  const at = text.split("\n").findIndex((line) => /^(<{7}|\|{7}|={7}|>{7})/.test(line));
+  if (at >= 0) throw new Error(`dvc.lock, line ${at + 1} is a conflict marker of Git: resolve the conflict first`);
+  return whole(() => readYaml(text).stages, (stages) => stages && typeof stages === "object");
+}
+
+// What `look` finds in dvc.lock, if that has all it looks at, and is right.
+function whole(look, isRight) {
+  try {
+    const found = look();
+    if (isRight(found)) return found;
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+  }
+  throw new Error(DAMAGED);
+}
+
+const isHash = (text) => /^([0-9a-f]{32}){1,2}$/.test(text);
+const PARTS = ["train_images", "train_labels", "test_images", "test_labels"];
+const isEntry = ({ files, classes, image }) =>
+  classes.length && image.length === 2 && PARTS.every((part) => files[part].name && isHash(files[part].sha256));
+const isClaim = ({ md5, seeds, hidden, epochs, batchSize, lr, momentum }) =>
+  Object.values(md5).every(isHash) && [...seeds, ...hidden, epochs, batchSize, lr, momentum].every(Number.isFinite);
 
 // The dataset's entry of the catalog: its files with their SHA-256, its classes and the size of its images.
 export function catalogEntry(lock, dataset) {
   const stage = lock[`download@${dataset}`];
   if (!stage) throw new Error(`dvc.lock says nothing of ${dataset}`);
-  return stage.params["data/catalog.yaml"][dataset];
+  return whole(() => stage.params["data/catalog.yaml"][dataset], isEntry);
 }
 
 export function claim(lock, dataset, run) {
   const stage = lock[STAGES[run].replace("D", dataset)];
   if (!stage) throw new Error(`dvc.lock says nothing of ${dataset} ${run}`);
+  return whole(() => claimOf(lock, stage, dataset, run), isClaim);
+}
+
+function claimOf(lock, stage, dataset, run) {
   const params = stage.params["params.yaml"];
   const preparing = lock[`preprocess@${dataset}`].params["params.yaml"].preprocess;
   refuseOthers(params.arithmetic, preparing);

@@ -1,5 +1,6 @@
 // node site/verify.js [DATASET [RUN ...]] [--line]: the committed models again, without a line of the Python that made
-// them. Reads dvc.lock in the folder it runs in, and nothing of the network. Exit code 0: all hashes came out; 1: not all.
+// them. Reads dvc.lock in the folder it runs in, and nothing of the network. Exit code 0: all hashes came out; 1: not all,
+// or an error, which is a sentence.
 // --line: stdout gets the ledger's line alone, for `samebits ledger --add -`, and stderr what is said.
 
 import { existsSync, readFileSync, readdirSync } from "node:fs";
@@ -14,10 +15,17 @@ import { ledgerLine, namesHash } from "./ledger.js";
 import { md5 } from "./md5.js";
 import { hex, sha256 } from "./sha256.js";
 
+const USAGE = `usage: node site/verify.js [DATASET [RUN ...]] [--line]
+DATASET is digits unless given, RUN one of ${RUNS.join(", ")}, all unless given; --line prints the ledger's line alone.`;
+
 function main(given) {
-  const wantsLine = given.includes("--line");
-  const [name = "digits", ...runs] = given.filter((argument) => argument !== "--line");
-  const lock = readLock(readFileSync("dvc.lock", "utf8"));
+  const options = given.filter((argument) => argument.startsWith("-"));
+  if (options.includes("--help")) return console.log(USAGE) ?? true;
+  const unknown = options.find((option) => option !== "--line");
+  if (unknown) throw new Error(`unknown option ${unknown}: there are --line and --help`);
+  const [name = "digits", ...named] = given.filter((argument) => !options.includes(argument));
+  const [wantsLine, runs] = [options.length > 0, [...new Set(named)]];
+  const lock = readLock(textOf("dvc.lock"));
   const entry = catalogEntry(lock, name);
   for (const run of runs) if (!RUNS.includes(run)) throw new Error(`a run is one of ${RUNS.join(", ")}, not ${run}`);
   const claims = (runs.length ? runs : RUNS).map((run) => claim(lock, name, run));
@@ -67,7 +75,7 @@ function progress(run) {
 function committedFiles({ folder, md5: hashes }) {
   const read = (name, hash) => {
     const path = join(folder, name);
-    const bytes = existsSync(path) ? new Uint8Array(readFileSync(path)) : null;
+    const bytes = existsSync(path) ? new Uint8Array(bytesOf(path)) : null;
     return bytes && md5(bytes) === hash ? bytes : null;
   };
   const history = read("history.csv", hashes.history);
@@ -86,11 +94,42 @@ function readFile(folders, dataset, file) {
     const hint = `python -m stages.download ${dataset}`;
     throw new Error(`no ${file.name} of ${dataset} in ${folders.join(" or ")}: \`${hint}\` puts it into data/raw`);
   }
-  const raw = readFileSync(path);
-  const bytes = new Uint8Array(raw[0] === 0x1f && raw[1] === 0x8b ? gunzipSync(raw) : raw);
+  const bytes = new Uint8Array(unpacked(path, bytesOf(path)));
   checkFile(bytes, { ...file, name: path });
   return bytes;
 }
+
+function unpacked(path, raw) {
+  if (raw[0] !== 0x1f || raw[1] !== 0x8b) return raw;
+  try {
+    return gunzipSync(raw);
+  } catch (error) {
+    throw new Error(`${path} is no whole gzip file (${error.message}): it should be fetched again`);
+  }
+}
+
+function textOf(path) {
+  const bytes = bytesOf(path);
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw new Error(`${path} is no text: \`git checkout ${path}\` brings the committed one back`);
+  }
+}
+
+function bytesOf(path) {
+  try {
+    return readFileSync(path);
+  } catch ({ code }) {
+    throw new Error(`${path} ${REASONS[code] ?? `cannot be read (${code})`}`);
+  }
+}
+
+const REASONS = {
+  ENOENT: "is missing: run this in the root of the project",
+  EISDIR: "is a folder, where a file should be",
+  EACCES: "cannot be read: permission denied",
+};
 
 try {
   process.exitCode = main(process.argv.slice(2)) ? 0 : 1;

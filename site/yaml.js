@@ -30,11 +30,14 @@ function mapping(lines, place, indent) {
   const entries = {};
   while (here(lines, place, indent) && !lines[place.at].text.startsWith("- ")) {
     const match = PAIR.exec(lines[place.at].text);
-    if (!match) throw new Error(`dvc.lock has a line that this program cannot read: ${lines[place.at].text}`);
+    if (!match) throw new Error(`dvc.lock has a line that this program cannot read: ${shown(lines[place.at].text)}`);
     entries[plain(match[1])] = value(lines, place, indent, match[2] ?? "");
   }
   return entries;
 }
+
+// No control character of a damaged file may reach a terminal.
+const shown = (text) => JSON.stringify(text.slice(0, 100)).replace(/[^\x20-\x7e]/g, "?");
 
 // Behind a colon: a text, or a block in the lines below; a list may stand as far out as its key.
 function value(lines, place, indent, rest) {

@@ -1,6 +1,7 @@
 """The independent program in JavaScript: it reaches dvc.lock's hashes, and what is planted in it is found and named."""
 
 import contextlib
+import gzip
 import hashlib
 import json
 import re
@@ -134,7 +135,7 @@ def test_another_weight_in_python_is_named(tmp_path):
 def test_without_committed_files_it_says_so(tmp_path):
     shutil.copytree(project(), tmp_path / "copy")
     lock = tmp_path / "copy/dvc.lock"
-    lock.write_text(lock.read_text().replace("db934a15c06931daf374acc15edaae1f", "0" * 32))
+    lock.write_text(lock.read_text().replace("db934a15c06931daf374acc15edaae1f", "f" * 32))
     done = verify("digits", "scratch", cwd=tmp_path / "copy")
     assert done.returncode == 1
     assert "no committed file is at hand to say which number" in done.stdout
@@ -145,7 +146,7 @@ def test_without_committed_files_it_says_so(tmp_path):
 
 def test_its_line_is_the_ledgers(monkeypatch):
     """The hashes of results are Python's; stdout has nothing else."""
-    done = verify("digits", "scratch", "concise", "--line")
+    done = verify("digits", "scratch", "concise", "scratch", "--line")  # once each
     assert (done.returncode, done.stdout.count("\n")) == (0, 1)
     assert "digits scratch: the same bits as in dvc.lock (" in done.stderr
     (line,) = ledger.lines_in(done.stdout, "here")
@@ -194,7 +195,87 @@ def test_what_is_not_there_is_a_sentence(arguments, said, tmp_path):
     assert (done.returncode, done.stdout, done.stderr) == (1, "", f"error: {said}\n")
 
 
+CUT = "dvc.lock is empty, cut or otherwise not as DVC writes it: `git checkout dvc.lock` brings the committed one back"
+
+
+@pytest.mark.parametrize(("content", "said"), [
+    (None, "dvc.lock is missing: run this in the root of the project"),
+    (b"", CUT),
+    (b"schema: '2.0'\nstages:\n", CUT),
+    (b"stages: x\n", CUT),
+    (b"\xff\xfe\x00", "dvc.lock is no text: `git checkout dvc.lock` brings the committed one back"),
+    (b"\x1b[31m\x00 b" * 99, 'dvc.lock has a line that this program cannot read: "\\u001b[31m\\u0000 b'),
+    (b"stages:\n<<<<<<< HEAD\n", "dvc.lock, line 2 is a conflict marker of Git: resolve the conflict first"),
+    (b"stages:\n  a: 1\n=======\n", "dvc.lock, line 3 is a conflict marker of Git: "),
+])  # fmt: skip
+def test_a_dvc_lock_that_is_none_is_a_sentence(content, said, tmp_path):
+    if content is not None:
+        (tmp_path / "dvc.lock").write_bytes(content)
+    done = verify("digits", "scratch", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"error: {said}")
+    assert done.stderr.count("\n") == 1
+    assert done.stderr[:-1].isprintable()
+
+
+def test_a_folder_where_dvc_lock_should_be_is_a_sentence(tmp_path):
+    (tmp_path / "dvc.lock").mkdir()
+    said = "error: dvc.lock is a folder, where a file should be\n"
+    assert verify(cwd=tmp_path).stderr == said
+
+
+def test_wherever_dvc_lock_is_cut_nothing_is_claimed_or_all():
+    """All that is read of a beginning of dvc.lock is what is read of the whole, or a sentence."""
+    code = f"""
+const {{ readLock, claim, catalogEntry }} = await load("claims");
+import {{ readFileSync }} from "node:fs";
+const text = readFileSync({str(ROOT / "dvc.lock")!r}, "utf8"), said = {{}};
+const look = (lock) => JSON.stringify([claim(lock, "digits", "mlp"), catalogEntry(lock, "digits")]);
+const whole = look(readLock(text));
+for (let end = 0; end < text.length; end += 97) {{
+  try {{
+    said[look(readLock(text.slice(0, end))) === whole] = 1;
+  }} catch ({{ name, message }}) {{ said[`${{name}}: ${{message.slice(0, 18)}}`] = 1; }}
+}}
+console.log(Object.keys(said).sort().join("\\n"));
+"""
+    faults = ["has a lin", "is empty,", "says noth"]
+    assert script(code).splitlines() == [*(f"Error: dvc.lock {fault}" for fault in faults), "true"]
+
+
+@pytest.mark.parametrize("damage", [lambda raw: raw[:-9], lambda raw: raw[:30] + b"\xff\xff" + raw[32:]])
+def test_a_damaged_archive_is_a_sentence(damage, tmp_path):
+    shutil.copytree(project() / "data/raw/digits", tmp_path / "data/raw/digits")
+    shutil.copyfile(project() / "dvc.lock", tmp_path / "dvc.lock")
+    file = tmp_path / "data/raw/digits/train-images-idx3-ubyte"
+    file.write_bytes(damage(gzip.compress(file.read_bytes())))
+    done = verify("digits", "scratch", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(
+        rf"error: data/raw/digits/{file.name} is no whole gzip file \([^\n]+\): it should be fetched again\n",
+        done.stderr,
+    )
+
+
+def test_options(tmp_path):
+    done = verify("--help", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("usage: node site/verify.js [DATASET [RUN ...]] [--line]\n")
+    done = verify("digits", "--lines", cwd=tmp_path)
+    said = "error: unknown option --lines: there are --line and --help\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", said)
+
+
 # ---------------------------------------------------------------------------------------------- the parts by themselves
+
+
+def test_a_name_loses_what_the_ledger_refuses():
+    assert f'/[{ledger.UNSEEN},"]/gu' in (ROOT / "site/ledger.js").read_text()
+    code = "const { ledgerLine } = await load('ledger');\n"
+    code += (
+        "console.log(ledgerLine([], 'c'.repeat(16), { processor: 'A\\x9b\\u202e B\\u{1f600}\\x7f' }).split(',')[4]);"
+    )
+    assert script(code) == "A B\U0001f600"
 
 
 def test_its_yaml_is_all_of_dvc_lock():

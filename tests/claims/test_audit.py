@@ -274,7 +274,7 @@ def cells(change):
     (cells(lambda row: [*row[:-1], f"{row[-1]}0"]), FIGURES),
     (cells(lambda row: [*row[:-1], "inf"]), FIGURES),
     (cells(lambda row: [*row[:-1], "\x1b[31mred\u2028"]), r"\x1b[31mred\u2028', not seed 7, epoch 2 and "),
-], ids=str)  # fmt: skip
+])  # fmt: skip
 def test_a_history_that_no_training_writes_is_a_sentence(change, said):
     content = change(HISTORY.read_text())
     HISTORY.write_bytes(content if isinstance(content, bytes) else content.encode())

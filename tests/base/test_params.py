@@ -66,7 +66,7 @@ def test_an_impossible_value_is_named_with_its_key(tmp_path, block, key, value, 
 def test_a_misspelt_key_is_named_with_those_allowed(tmp_path):
     with pytest.raises(UserError, match=r"mlp\.momentun is an unknown key; allowed here: seeds, epochs, .*momentum"):
         load_text(tmp_path, TEXT.replace("  momentum: 0.5", "  momentun: 0.5"))
-    with pytest.raises(UserError, match=r"dataset is an unknown key; allowed here: datasets, arithmetic"):
+    with pytest.raises(UserError, match=r"dataset is an unknown key; allowed here: datasets, networks, arithmetic"):
         load_text(tmp_path, TEXT + "dataset: mnist\n")
 
 
@@ -92,7 +92,10 @@ def test_a_file_that_is_not_params_at_all_is_one_sentence(tmp_path, text):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "the file is empty, but it should hold the keys datasets, arithmetic, preprocess, scratch, concise, mlp"),
+        (
+            "",
+            "the file is empty, but it should hold the keys datasets, networks, arithmetic, preprocess, scratch, concise, mlp",
+        ),
         ("[1]", "the file is [1], but it should hold the keys datasets,"),
         (re.sub(r"(?m)^mlp:.*\n(  .*\n)*", "mlp:\n", TEXT), "mlp is null, but it should hold the keys seeds, epochs,"),
         (edit("mlp", "lr", "null"), "mlp.lr is null, but it should be a valid number"),

@@ -25,10 +25,6 @@ UNKEPT = ("--dry", "--no-commit")  # options of `dvc repro` after which its cach
 def require(datasets: Iterable[str]) -> None:
     """Raise UserError unless params.yaml is right and the catalog has all of `datasets`: before anything is touched."""
     load()
-    if "networks" not in read_yaml(paths.PARAMS):
-        raise UserError(
-            f"{paths.PARAMS}: networks is missing, which DVC wants said: `networks: []` where there are none"
-        )
     known = catalog.load(paths.CATALOG)
     for dataset in datasets:
         known.entry(dataset)
@@ -37,6 +33,8 @@ def require(datasets: Iterable[str]) -> None:
 def require_ready() -> None:
     """Raise UserError for all that can be known to be wrong before the pipeline runs here."""
     require(load().datasets)
+    if "networks" not in read_yaml(paths.PARAMS):
+        raise UserError(f"{paths.PARAMS}: networks is missing, which DVC wants said: `networks: []` for none")
     chosen()
     workers.wanted()
     git.require_repository("`dvc repro`")

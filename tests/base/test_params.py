@@ -94,7 +94,8 @@ def test_a_file_that_is_not_params_at_all_is_one_sentence(tmp_path, text):
     [
         (
             "",
-            "the file is empty, but it should hold the keys datasets, networks, arithmetic, preprocess, scratch, concise, mlp",
+            "the file is empty, but it should hold the keys datasets, networks, arithmetic, preprocess, scratch, "
+            "concise, mlp",
         ),
         ("[1]", "the file is [1], but it should hold the keys datasets,"),
         (re.sub(r"(?m)^mlp:.*\n(  .*\n)*", "mlp:\n", TEXT), "mlp is null, but it should hold the keys seeds, epochs,"),

@@ -38,6 +38,7 @@ SEEDS = (0, 1, 2, 3, 4)
 NAMES = {quantity.key: quantity.name for quantity in QUANTITIES}
 PARAMS = """
 datasets: [digits]
+networks: []
 arithmetic: exact
 preprocess: {resize: null, validation_size: 0}
 scratch: {seeds: [0, 1, 2, 3, 4], epochs: 12, batch_size: 256, lr: 0.1, momentum: 0.0, init_std: 0.01, hidden: []}

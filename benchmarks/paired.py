@@ -17,7 +17,8 @@ FIGURES = {"test_accuracy": (100.0, 2, "points"), "test_loss": (1.0, 4, "nats")}
 def ends(path: Path) -> pd.DataFrame:
     """The last epoch of each seed, by seed."""
     history = pd.read_csv(path)
-    return history[history["epoch"] == history["epoch"].max()].set_index("seed")
+    last: pd.DataFrame = history[history["epoch"] == history["epoch"].max()]
+    return last.set_index("seed")
 
 
 def row(figure: str, first: pd.DataFrame, second: pd.DataFrame) -> str:

@@ -200,13 +200,13 @@ def test_what_float32_does_not_take(layers, text):
 
 @pytest.mark.parametrize("within", [True, False])
 @pytest.mark.parametrize("module", ["networks.beside", "above"])
-def test_a_second_file_of_ones_own_is_refused(module, within, monkeypatch):
+def test_a_second_file_of_ones_own_is_refused(module, within):
     """DVC would not train again when it changes; wherever it lies, and wherever it is imported."""
     path = Path(*module.split(".")).with_suffix(".py")
     path.write_text("WIDTH = 10\n")
     line = f"from {module} import WIDTH"
     text = said(of(line) if within else f"{line}\n{of('pass')}")
-    monkeypatch.delitem(sys.modules, module)
+    del sys.modules[module]
     assert f"imports {path}, of which DVC knows nothing" in text
 
 

@@ -13,6 +13,7 @@ from tests.conftest import ROOT
 
 PARAMS = """
 datasets: [digits]
+networks: []
 arithmetic: exact
 preprocess: {resize: null, validation_size: 0}
 scratch: {seeds: [7, 5], epochs: 2, batch_size: 256, lr: 0.5, momentum: 0.0, init_std: 0.01, hidden: []}

@@ -20,6 +20,7 @@ from tests.made.own import CLASSES, edited, write_pictures, write_table
 
 PARAMS = """
 datasets: [otto, shapes]
+networks: []
 arithmetic: exact
 preprocess: {resize: null, validation_size: 12}
 scratch: {seeds: 1, epochs: 10, batch_size: 32, lr: 0.5, momentum: 0.0, init_std: 0.01, hidden: []}

@@ -17,6 +17,7 @@ from tests.conftest import ROOT
 
 PARAMS = """
 datasets: [{datasets}]
+networks: []
 arithmetic: float32
 preprocess: {{resize: null, validation_size: 0}}
 scratch: {{seeds: {seeds}, epochs: 3, batch_size: 256, lr: 0.1, momentum: 0.0, init_std: 0.01, hidden: []}}

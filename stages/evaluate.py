@@ -1,5 +1,7 @@
 """Stage evaluate: every run of a dataset on its test split. Writes metrics/DATASET and predictions/DATASET."""
 
+import os
+
 from torch import Tensor
 
 from samebits.base import paths
@@ -18,6 +20,7 @@ from samebits.measures import calibration
 from samebits.measures.comparison import compare
 from samebits.measures.metrics import Measured, confusion, per_class
 from samebits.measures.shared_start import compare as shared_start
+from samebits.outcome.leftovers import prune_runs
 from samebits.tracking import best_effort
 
 
@@ -32,6 +35,8 @@ def evaluate(dataset: str) -> None:
     params, where, data = load(), device.chosen(), paths.processed(dataset)
     version, summary = VERSIONS[params.arithmetic], load_summary(data)
     ops, names = judging(version, where), summary.classes
+    if "DVC_STAGE" in os.environ:
+        _prune(dataset, params.runs)
     splits = {name: load_split(data, name, where) for name in ("train", "test", "validation")}
     verdict = shared_start(
         arithmetic(params.arithmetic, where), splits["train"], params.scratch, len(names), f"{dataset} shared start"
@@ -62,6 +67,12 @@ def evaluate(dataset: str) -> None:
     calibration_of_all = {"model_sha256": hashes, "fitted_on": fitted_on, "runs": calibrated}
     write_json(paths.calibration(dataset), calibration_of_all)
     write_json(paths.shared_start(dataset), verdict)
+
+
+def _prune(dataset: str, runs: list[str]) -> None:
+    """Remove the models of networks that params.yaml no longer names: this stage depends on the folder they are in."""
+    outputs = [path(dataset, "") for path in (paths.model, paths.history, paths.chain)]
+    prune_runs(outputs[0].parent, [output.name for output in outputs], runs)
 
 
 def _measure(ops: Arithmetic, seeds: list[int], outputs: list[Tensor], labels: Tensor) -> Measured:

@@ -107,6 +107,8 @@ class Network(Schedule):
             raise ValueError(
                 f"{self.optimizer} has no {', '.join(others)}; it has lr, {', '.join(RATES[self.optimizer])}"
             )
+        if self.nesterov and (not self.momentum or self.dampening):
+            raise ValueError("nesterov needs a momentum above 0 and no dampening")
         return self
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 import inspect
 import json
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import UninitializedParameter
 
 from samebits import exact
 from samebits.exact import normal, uniform
@@ -63,6 +64,9 @@ class Network(nn.Sequential):
         return X if self._pixels else exact.divide(X.double(), 255).to(next(self.parameters()).dtype)
 
 
+RESERVED = {*dir(Network(OrderedDict(), False, {}))}  # what no layer can be called
+
+
 def library(ops: Arithmetic) -> ModuleType:
     """Return the layers there are: those of samebits.exact, or torch's own for float32."""
     return nn if ops.dtype == ops.loss_dtype == torch.float32 else exact
@@ -83,14 +87,18 @@ def described(net: nn.Module, ops: Arithmetic) -> Layers:
     """Return what a network is made of. Raises UnknownError for what this arithmetic does not know."""
     classes, names = known(ops), {each: name for name, each in known(ops).items()}
     layers: Layers = []
-    seen: dict[int, str] = {}
+    seen: dict[int, str] = {}  # whose weights and buffers there were, and whose names
     for name, layer, inputs in through(net, classes):
-        if id(layer) in seen and any(True for _ in layer.parameters()):
-            raise UnknownError(f"layer {name} is layer {seen[id(layer)]} again: each has weights of its own here")
-        seen[id(layer)] = name
         kind = names.get(type(layer))
         if kind is None:
             raise UnknownError(_unknown(name, layer, classes, ops))
+        _require_plain(name, layer)
+        for x in () if kind == "Dropout" else [*layer.parameters(), *layer.buffers()]:
+            if id(x) in seen:
+                raise UnknownError(f"layer {name} is layer {seen[id(x)]} again: each has weights of its own here")
+        seen |= {id(x): name for x in [*layer.parameters(), *layer.buffers()]}
+        if name in RESERVED or any(name == each["name"] for each in layers):
+            raise UnknownError(f"the name {name} of a layer is taken: give it another")
         layers.append({"name": name, "layer": kind, "arguments": _arguments(layer)})
         if inputs is not None:
             layers[-1]["inputs"] = inputs
@@ -117,12 +125,31 @@ def _require_written(each: dict[str, Any], layer: nn.Module, ops: Arithmetic) ->
     except (TypeError, ValueError):
         same = False
     if not same:
-        raise UnknownError(f"layer {each['name']}, {each['layer']}, does not say all that it is made with")
+        raise UnknownError(f"layer {each['name']}, {each['layer']}, cannot be made again from its attributes")
+
+
+def _require_plain(name: str, layer: nn.Module) -> None:
+    """Raise UnknownError for what a model's file would not say of a layer."""
+    if "forward" in vars(layer):
+        raise UnknownError(f"layer {name} has a forward of its own, which the model's file cannot hold")
+    if any(isinstance(w, UninitializedParameter) for w in layer.parameters()):
+        raise UnknownError(f"layer {name}, {type(layer).__name__}, has no size yet: write the layer with its sizes")
+    if _hooked(layer):
+        raise UnknownError(f"layer {name} has hooks, which the model's file cannot hold")
+    if not all(w.requires_grad for w in layer.parameters()):
+        raise UnknownError(f"layer {name} has weights that are not to be learned, but here all are")
+
+
+def _hooked(layer: nn.Module) -> bool:
+    return any(hooks for name, hooks in vars(layer).items() if name.endswith("_hooks") and "state_dict" not in name)
 
 
 def is_sequence(net: object) -> bool:
     """Whether a module does nothing but to pass on what one layer gives to the next."""
-    return isinstance(net, nn.Sequential) and type(net).forward is nn.Sequential.forward
+    if not isinstance(net, nn.Sequential):
+        return False
+    kind, own = type(net), net._parameters or net._buffers or "forward" in vars(net) or _hooked(net)
+    return kind.forward is nn.Sequential.forward and kind.__call__ is nn.Module.__call__ and not own
 
 
 def flat(net: nn.Sequential, above: str = "") -> list[tuple[str, nn.Module]]:
@@ -141,12 +168,16 @@ def _unknown(name: str, layer: nn.Module, classes: dict[str, type[nn.Module]], o
     if library(ops) is nn:
         own = "layers of samebits.exact are not float32's: take them from the nn that the function is given"
         return f"layer {name} is {kind}, which torch.nn has not" + (f"; {own}" if kind in vars(exact) else "")
-    there = ", ".join(sorted(name for name in classes if name in vars(exact)))
-    hint = "take it from the nn that the function is given" if kind in classes else f"there are {there}"
-    return (
-        f"layer {name} is {kind} of {type(layer).__module__.partition('.')[0]}, which exact arithmetic does not know: "
-        f"{hint}; arithmetic: float32 takes any layer of torch.nn"
-    )
+    if kind not in classes:
+        return f"layer {name}: {missing(kind)}"
+    hint = "take it from the nn that the function is given"
+    return f"layer {name} is {kind} of {type(layer).__module__.partition('.')[0]}, not of exact arithmetic: {hint}"
+
+
+def missing(kind: str | None) -> str:
+    """Return what to say of a layer that exact arithmetic has not."""
+    there = ", ".join(sorted(set(known(exact)) & set(vars(exact))))  # type: ignore[arg-type]
+    return f"exact arithmetic has no {kind}: there are {there}; arithmetic: float32 takes any layer of torch.nn"
 
 
 def _arguments(layer: nn.Module) -> dict[str, Any]:
@@ -184,6 +215,23 @@ def built(layers: Layers, ops: Arithmetic) -> Network:
     entering = [each["layer"] for each in layers if "" in each.get("inputs", ())] if inputs else [first]
     pixels = library(ops) is exact and all(kind in PIXELS for kind in entering)
     return Network(modules, pixels, inputs).to(ops.dtype)
+
+
+def require_shapes(layers: Layers, state: Mapping[str, Tensor]) -> None:
+    """Raise UnknownError unless a model's file has the weights [S, ...] of its layers: before any memory is theirs."""
+    for each in layers:
+        kind, arguments = BETWEEN.get(each["layer"]) or getattr(nn, each["layer"], None), each["arguments"]
+        if not (inspect.isclass(kind) and issubclass(kind, nn.Module)):
+            raise UnknownError(f"there is no layer {each['layer']}")
+        known_to_torch = inspect.signature(kind).parameters
+        with torch.device("meta"):
+            sized = kind(**{key: x for key, x in arguments.items() if key in known_to_torch})
+        for key, x in sized.state_dict().items():
+            found = state.get(f"{each['name']}.{key}")
+            if found is None and key == "bias" and arguments.get("bias") is False:
+                continue  # of a batch norm without: torch's has no such argument
+            if found is None or found.shape[1:] != x.shape:
+                raise UnknownError(f"{each['name']}.{key} is not {list(x.shape)} for each seed")
 
 
 @torch.no_grad()

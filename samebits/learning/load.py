@@ -14,7 +14,7 @@ from samebits.exact.operands import REAL
 from samebits.learning.arithmetic import Arithmetic
 from samebits.learning.concise import network
 from samebits.learning.description import Description, describe, remedy, unreadable
-from samebits.learning.layers import UnknownError, built
+from samebits.learning.layers import built, require_shapes
 
 
 def load_models(path: Path, ops: Arithmetic, where: torch.device | str) -> list[nn.Sequential]:
@@ -50,6 +50,7 @@ def load_networks(
     """Return one network per seed, of the layers that it is described with. Raises UserError for a file of others."""
     try:
         state = load_file(path, device=str(where))
+        require_shapes(description.network or [], state)
         nets: list[nn.Sequential] = []
         for seed in range(len(description.seeds)):
             net = built(description.network or [], ops).to(where).eval()
@@ -58,7 +59,7 @@ def load_networks(
         shape = list(nets[0](torch.zeros(1, *description.image, dtype=torch.uint8, device=where)).shape)
     except SafetensorError as error:
         raise unreadable(path, error) from None
-    except (UnknownError, RuntimeError, LookupError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, RuntimeError, LookupError, TypeError, ValueError) as error:
         raise UserError(f"{path} does not hold the network that it describes ({brief(error)}){remedy(path)}") from None
     if shape != [1, len(description.classes)] or any(len(x) != len(nets) for x in state.values()):
         raise UserError(f"{path} does not hold the models that it describes{remedy(path)}")

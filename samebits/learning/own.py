@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor, nn
 
+from samebits import exact
 from samebits.base import paths
 from samebits.base.errors import UserError, reason
 from samebits.datasets.arrays import load_summary
@@ -29,6 +30,7 @@ from samebits.learning.layers import (
     first_networks,
     known,
     library,
+    missing,
     through,
 )
 from samebits.learning.load import brief
@@ -92,9 +94,14 @@ def sizes(train: Split, block: Block) -> set[int]:
 
 def asked(file: Path, ops: Arithmetic, image: tuple[int, int], classes: int, options: Mapping[str, Any]) -> Layers:
     """Return the layers that a file gives for images of this size and so many classes. Raises UserError."""
-    function, nn_, before = _function(file), library(ops), torch.get_rng_state()
+    there, nn_ = set(sys.modules), library(ops)
+    function, before = _function(file), torch.get_rng_state()
     net, again = (_run(file, lambda: function(nn_, image, classes, **options)) for _ in range(2))
     drawn = not torch.equal(before, torch.get_rng_state())
+    if others := [other for name in set(sys.modules) - there if (other := _beside(name))]:
+        raise UserError(
+            f"{file} imports {min(others)}, of which DVC knows nothing: what the network is made of belongs in one file"
+        )
     if not isinstance(net, nn.Module):
         raise UserError(f"{file} gives {type(net).__name__}, but it should have {WANTED}")
     try:
@@ -103,8 +110,13 @@ def asked(file: Path, ops: Arithmetic, image: tuple[int, int], classes: int, opt
             raise UnknownError("there are no weights to learn")
         if not isinstance(again, nn.Module) or described(again, ops) != layers:
             raise UnknownError(f"{FUNCTION} gives another network when it is called again")
-        if nn_ is not nn:
-            _require_untouched(net, ops, drawn)
+        if nn_ is not nn and drawn:
+            torch.set_rng_state(before)
+            raise UnknownError(
+                f"it draws random numbers of torch, which the run's seeds do not decide: layers of the nn that "
+                f"{FUNCTION} is given have first weights, and Dropout masks, of their own"
+            )
+        _require_untouched(net, ops)
         return layers
     except UnknownError as error:
         raise UserError(f"{file}: {error}") from None
@@ -119,22 +131,20 @@ def _function(file: Path) -> Callable[..., Any]:
     except OSError as error:
         raise UserError(f"{file} cannot be read ({reason(error)})") from None
     names: dict[str, Any] = {"__name__": file.stem, "__file__": str(file)}
-    before = set(sys.modules)
     _run(file, lambda: exec(compile(source, str(file), "exec"), names))
-    if others := [other for name in set(sys.modules) - before if (other := _beside(sys.modules[name]))]:
-        raise UserError(
-            f"{file} imports {min(others)}, of which DVC knows nothing: what the network is made of belongs in one file"
-        )
     if not callable(function := names.get(FUNCTION)):
         raise UserError(f"{file} has no {FUNCTION}: it should have {WANTED} (docs/your-model.md)")
     found: Callable[..., Any] = function
     return found
 
 
-def _beside(module: Any) -> str | None:
-    """The file of a module that lies in the folder of networks."""
-    file, folder = getattr(module, "__file__", None), paths.NETWORKS.resolve()
-    return Path(file).name if file and Path(file).resolve().is_relative_to(folder) else None
+def _beside(name: str) -> str | None:
+    """The file of a module that is the user's own: in this folder, and neither of this package nor installed."""
+    file, here = getattr(sys.modules.get(name), "__file__", None), Path.cwd().resolve()
+    if not file or name.partition(".")[0] == "samebits" or "site-packages" in Path(file).parts:
+        return None
+    found = Path(file).resolve()
+    return str(found.relative_to(here)) if found.is_relative_to(here) else None
 
 
 def _run(file: Path, code: Callable[[], Any]) -> Any:
@@ -142,30 +152,37 @@ def _run(file: Path, code: Callable[[], Any]) -> Any:
     try:
         return code()
     except SyntaxError as error:
-        raise UserError(f"{file} line {error.lineno}: {error.msg}") from None
+        raise UserError(f"{file}{f' line {error.lineno}' if error.lineno else ''}: {error.msg}") from None
     except (Exception, SystemExit) as error:
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
         where = f"{file} line {lines[-1]}" if lines else str(file)
+        if isinstance(error, AttributeError) and error.obj is exact:
+            raise UserError(f"{where}: {missing(error.name)}") from None
         raise UserError(f"{where}: {type(error).__name__}: {brief(error)}") from None
 
 
-def _require_untouched(net: nn.Module, ops: Arithmetic, drawn: bool) -> None:
-    """Raise UnknownError if first weights were changed, which would be lost, or if numbers of torch were drawn."""
-    if drawn:
-        raise UnknownError(
-            f"{FUNCTION} draws random numbers of torch, which the run's seeds do not decide: layers of the nn that it "
-            "is given have first weights, and Dropout masks, of their own"
-        )
+def _require_untouched(net: nn.Module, ops: Arithmetic) -> None:
+    """Raise UnknownError if first weights were changed, which would be lost without a word."""
     for name, layer, _ in through(net, known(ops)):
         [alone] = described(nn.Sequential(layer), ops)
         same = {key: getattr(layer, key) for key in ("seed", "tag") if hasattr(layer, key)}
-        [anew] = built([{**alone, "arguments": {**alone["arguments"], **same}}], ops)
-        for key, x in layer.state_dict().items():
-            if not torch.equal(x.to(anew.state_dict()[key].dtype), anew.state_dict()[key]):
+        try:
+            [anew] = built([{**alone, "arguments": {**alone["arguments"], **same}}], ops)
+        except UnknownError:
+            raise UnknownError(f"layer {name}, {alone['layer']}, cannot be made again from its attributes") from None
+        for key, x in layer.state_dict(keep_vars=True).items():
+            if (first := anew.state_dict(keep_vars=True).get(key)) is None or first.shape != x.shape:
+                raise UnknownError(f"layer {name}, {alone['layer']}, has another {key} than one made as it was")
+            if _touched(x, first, library(ops) is nn):
                 raise UnknownError(
                     f"layer {name} has another first {key} than it was made with, but those are drawn from the run's "
                     "seeds: init_std in params.yaml makes weights normal"
                 )
+
+
+def _touched(x: Tensor, first: Tensor, drawn: bool) -> bool:
+    """Whether a tensor was changed: torch.nn draws others each time, but counts how often it changed one in place."""
+    return x._version > first._version if drawn else not torch.equal(x.to(first.dtype), first)
 
 
 def try_out(file: Path, course: OwnCourse, ops: Arithmetic, train: Split, size: int) -> None:
@@ -175,7 +192,9 @@ def try_out(file: Path, course: OwnCourse, ops: Arithmetic, train: Split, size: 
     try:
         start = course.first(course.block.seeds[:1])
         learner = build(ops, start, cast("Block", course.block))
-        Z = _through(start.nets[0], images, f"{file} on images of {height} x {width}")
+        Z: Any = _through(start.nets[0], images, f"{file} on images of {height} x {width}")
+        if not isinstance(Z, Tensor):
+            raise TypeError(f"it gives {type(Z).__name__}, not one tensor of logits")
         if list(Z.shape) != [size, course.widths[-1]]:
             found, classes = _size(Z.shape[1:]), course.widths[-1]
             raise UserError(f"{file} gives {found} logits for each image, but there are {classes} classes")
@@ -183,7 +202,9 @@ def try_out(file: Path, course: OwnCourse, ops: Arithmetic, train: Split, size: 
         _judge(learner, images)
     except NonFinite:
         pass  # training tells it, with its seed and step
-    except (TypeError, ValueError, RuntimeError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # whatever a layer raises of what it is given
         raise UserError(f"{file}, with a minibatch of {size} images: {brief(error)}") from None
 
 
@@ -198,7 +219,9 @@ def _through(net: Network, images: Tensor, place: str) -> Tensor:
         for done, (_, _, Z) in enumerate(net.steps(images), 1):  # noqa: B007
             pass
         return Z
-    except (TypeError, ValueError, RuntimeError) as error:
+    except NonFinite:
+        raise
+    except Exception as error:
         name, layer = layers[done]
         text = brief(error).removeprefix(f"{name}: ")
         raise UserError(f"{place}: layer {name}, {type(layer).__name__}: {text}") from None

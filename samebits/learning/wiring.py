@@ -49,7 +49,7 @@ class UntraceableError(ValueError):
 
 
 def is_layer(module: nn.Module, leaves: Collection[type[nn.Module]]) -> bool:
-    """Whether a module is one layer; what is torch's but not among `leaves` is one too, if an unknown one."""
+    """Whether a module is one layer; what is a library's but not among `leaves` is one too, if an unknown one."""
     return type(module) in leaves or (
         type(module).__module__.startswith("torch.nn") and type(module) is not nn.Sequential
     )
@@ -78,7 +78,8 @@ def traced(net: nn.Module, leaves: Collection[type[nn.Module]]) -> Iterator[tupl
                 raise UntraceableError(f"the forward of {type(net).__name__} takes more than the images")
             names[node] = ""
         elif node.op != "output":
-            names[node] = "_".join(str(node.target).split(".")) if node.op == "call_module" else node.name
+            name = "_".join(str(node.target).split(".")) if node.op == "call_module" else node.name
+            names[node] = node.name if name in names.values() else name  # a layer without weights may come again
             layer, inputs = _step(net, node)
             yield names[node], layer, [names[each] for each in inputs]
         elif not isinstance(node.args[0], fx.Node) or node.args[0] is not node.prev:

@@ -1,4 +1,4 @@
-"""Outputs of datasets that params.yaml no longer names."""
+"""Outputs of datasets and networks that params.yaml no longer names."""
 
 import shutil
 from collections.abc import Iterable
@@ -22,3 +22,20 @@ def prune(folders: Iterable[Path], known: Iterable[str], wanted: Iterable[str]) 
                 f"removed {', '.join(map(str, left))}: {name} is not among the datasets of params.yaml; "
                 f"once it is again, `dvc checkout` brings them back from DVC's cache"
             )
+
+
+def prune_runs(folder: Path, outputs: Iterable[str], wanted: Iterable[str]) -> None:
+    """Remove what is left in `folder`, models/DATASET, of networks that are no longer wanted, as `prune` does.
+
+    Only a folder that holds a training's `outputs` and nothing else is one; never a link.
+    """
+    if folder.is_symlink() or not folder.is_dir():
+        return
+    for left in sorted(set(folder.iterdir()) - {folder / name for name in wanted}):
+        if left.is_symlink() or not left.is_dir() or {file.name for file in left.iterdir()} != set(outputs):
+            continue
+        shutil.rmtree(left)
+        print(
+            f"removed {left}: {left.name} is not among the networks of params.yaml; "
+            f"once it is again, `dvc repro` brings it back from DVC's cache"
+        )

@@ -129,3 +129,59 @@ def test_an_unknown_run(tmp_path):
     params: Params = load(Path("params.yaml"))
     with pytest.raises(UserError, match="unknown run 'conv': it must be one of scratch, concise, mlp"):
         params.training("conv")
+
+
+NETWORK = "{seeds: 2, epochs: 1, batch_size: 8, lr: 0.1, optimizer: SGD}"
+
+
+def with_networks(names, blocks=""):
+    return re.sub(r"(?m)^networks:.*$", f"networks: [{names}]", TEXT) + blocks
+
+
+def more(line):
+    return f"a: {NETWORK.removesuffix('}')}, {line}}}\n"
+
+
+def test_a_network_of_ones_own_has_a_block(tmp_path):
+    params = load_text(tmp_path, with_networks("a", f"a: {NETWORK}\n"))
+    assert params.runs == ["scratch", "concise", "mlp", "a"]
+    assert params.block("a") is params.network("a")
+    assert params.network("a").rates == {"lr": 0.1}
+    text = "{seeds: 2, epochs: 1, batch_size: 8, lr: 0.1, optimizer: Adam, betas: [0.8, 0.9], eps: 1e-6}"
+    assert load_text(tmp_path, with_networks("a", f"a: {text}\n")).network("a").rates == {
+        "lr": 0.1, "betas": (0.8, 0.9), "eps": 1e-6,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("names", "blocks", "said"),
+    [
+        ("a", "", "a is missing"),
+        ("", f"a: {NETWORK}\n", "a is an unknown key"),
+        ("a, a", f"a: {NETWORK}\n", "networks is ['a', 'a'], but each value may appear only once"),
+        ("scratch", "", "'scratch' is the name of something else: give the network another"),
+        ("datasets", "", "'datasets' is the name of something else"),
+        ("runs", f"runs: {NETWORK}\n", "'runs' is the name of something else"),
+        ("my-net", f"my-net: {NETWORK}\n", "networks.0 is 'my-net', but it should be made of a-z, 0-9 and _"),
+        ("../a", "", "networks.0 is '../a', but it should be made of a-z, 0-9 and _"),
+        ("1a", "", "networks.0 is '1a', but it should be made of a-z, 0-9 and _, with a letter first"),
+        ("a", "a: 3\n", "a is 3, but it should hold the keys seeds, epochs,"),
+        ("a", f"a: {NETWORK.replace('SGD', 'RMSprop')}\n", "a.optimizer is 'RMSprop', but it should be 'SGD', 'Adam'"),
+        (
+            "a",
+            more("betas: [0.9, 0.99]"),
+            "SGD has no betas; it has lr, momentum, dampening",
+        ),
+        (
+            "a",
+            more("nesterov: true"),
+            "nesterov needs a momentum above 0 and no dampening",
+        ),
+        ("a", more("hidden: [3]"), "a.hidden is an unknown key; allowed here: seeds,"),
+        ("a", more("options: {depth: [3]}"), "a.options.depth"),
+    ],
+)
+def test_networks_that_are_none(tmp_path, names, blocks, said):
+    with pytest.raises(UserError, match=re.escape(said)) as error:
+        load_text(tmp_path, with_networks(names, blocks))
+    assert "\n" not in str(error.value)

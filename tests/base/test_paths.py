@@ -29,9 +29,12 @@ def test_what_the_stages_write():
     assert declared("train-scratch", dataset="x") == named(*(path("x", "scratch") for path in trained))
     for run in ("concise", "mlp"):
         assert declared("train-concise", dataset="x", run=run) == named(*(path("x", run) for path in trained))
+    assert declared("train-network", dataset="x", run="a") == named(*(path("x", "a") for path in trained))
     each = (paths.metrics, paths.classes, paths.confusion, paths.predictions)
     once = (paths.comparison("x"), paths.calibration("x"), paths.shared_start("x"))
-    assert declared("evaluate", dataset="x") == named(*once, *(path("x", run) for path in each for run in RUNS))
+    of_runs = [path("x", run) for path in each for run in RUNS]
+    assert declared("evaluate", dataset="x") == named(*once, *paths.of_networks("x"), *of_runs)
+    assert {path("x", "a").parent for path in each} == set(paths.of_networks("x"))
     assert declared("report") == named(paths.REPORTS)
 
 

@@ -12,7 +12,7 @@ from dvc_render.vega import VegaRenderer
 from samebits.base.errors import UserError
 from samebits.base.files import read_json, write_json
 from samebits.base.params import RUNS, load
-from samebits.outcome.leftovers import prune
+from samebits.outcome.leftovers import prune, prune_runs
 from samebits.outcome.reader import read_data, read_dataset, read_run
 from samebits.report import charts, notes, tables
 from samebits.report.lessons import charts as lesson_charts
@@ -427,6 +427,26 @@ def test_leftovers_go_and_nothing_else(tmp_path, capsys):
     said = capsys.readouterr().out
     assert said.startswith(f"removed {models / 'digits'}: digits is not among the datasets of params.yaml; ")
     assert said.count("\n") == 1
+
+
+def test_leftover_networks_go_and_nothing_else(tmp_path, capsys):
+    outputs, folder = ["model.safetensors", "history.csv", "chain.csv"], tmp_path / "digits"
+    for name in ("mlp", "wanted", "left", "more", "fewer"):
+        (folder / name).mkdir(parents=True)
+        for output in outputs[: 2 if name == "fewer" else 3]:
+            (folder / name / output).touch()
+    (folder / "more/notes.txt").write_text("kept")
+    (folder / "link").symlink_to(folder / "mlp")
+    (folder / "a_file").touch()
+    prune_runs(folder, outputs, ["mlp", "wanted"])
+    assert sorted(path.name for path in folder.iterdir()) == ["a_file", "fewer", "link", "mlp", "more", "wanted"]
+    said = capsys.readouterr().out
+    assert said.startswith(f"removed {folder / 'left'}: left is not among the networks of params.yaml; ")
+    assert said.count("\n") == 1
+    (tmp_path / "linked").symlink_to(folder)
+    prune_runs(tmp_path / "linked", outputs, [])
+    prune_runs(tmp_path / "absent", outputs, [])
+    assert (folder / "mlp").is_dir()
 
 
 def test_a_name_in_the_catalog_that_is_none_removes_nothing(here, monkeypatch):

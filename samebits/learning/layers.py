@@ -208,9 +208,8 @@ def built(layers: Layers, ops: Arithmetic) -> Network:
     inputs = {each["name"]: each["inputs"] for each in layers if "inputs" in each}
     places = {name: i for i, name in enumerate(["", *modules])}
     for name, sources in inputs.items():
-        if not isinstance(sources, list) or not all(
-            places.get(source, len(layers)) < places[name] for source in sources
-        ):
+        before = isinstance(sources, list) and [places.get(source, len(places)) < places[name] for source in sources]
+        if not before or not all(before):
             raise UnknownError(f"layer {name} has inputs {sources} that do not come before it")
     entering = [each["layer"] for each in layers if "" in each.get("inputs", ())] if inputs else [first]
     pixels = library(ops) is exact and all(kind in PIXELS for kind in entering)

@@ -50,9 +50,9 @@ class UntraceableError(ValueError):
 
 def is_layer(module: nn.Module, leaves: Collection[type[nn.Module]]) -> bool:
     """Whether a module is one layer; what is a library's but not among `leaves` is one too, if an unknown one."""
-    return type(module) in leaves or (
-        type(module).__module__.startswith("torch.nn") and type(module) is not nn.Sequential
-    )
+    kind = type(module)
+    libraries = kind.__module__.startswith(("torch.nn", "samebits.exact"))
+    return kind in leaves or (libraries and kind is not nn.Sequential)
 
 
 def traced(net: nn.Module, leaves: Collection[type[nn.Module]]) -> Iterator[tuple[str, nn.Module, list[str]]]:

@@ -82,7 +82,7 @@ def test_a_layer_is_what_is_written_of_it(layer, shape, name):
 
 
 def test_every_exact_layer_is_among_them():
-    assert {type(layer).__name__ for layer, _ in EXACT} == set(known(arithmetic("exact")))
+    assert {type(layer).__name__ for layer, _ in EXACT} == set(known(arithmetic("exact"))) - {"Add", "Cat"}
 
 
 LAYERS: list[dict[str, Any]] = [

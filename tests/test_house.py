@@ -25,7 +25,7 @@ ROOMS = (
     "samebits.claims",
     "samebits.tracking",
 )
-STAGES = {"__init__", "download", "preprocess", "train_scratch", "train_concise", "evaluate", "report"}
+STAGES = {"__init__", "download", "preprocess", "train_scratch", "train_concise", "train_network", "evaluate", "report"}
 TOPS = ("stages", "samebits.commands", "samebits.__main__")  # stand on all rooms; nothing stands on them
 DOOR = ("samebits.__main__", "samebits.commands.line")  # the command line itself, which loads a command by its name
 
@@ -83,7 +83,7 @@ def test_the_rooms_are_those_of_the_text():
     assert tuple(listed) == ROOMS
 
 
-def test_stages_holds_the_six_stages():
+def test_stages_holds_the_seven_stages():
     assert {path.stem for path in (ROOT / "stages").iterdir() if path.name != "__pycache__"} == STAGES
 
 

@@ -68,7 +68,7 @@ def test_each_model_sees_each_split_once(folder, monkeypatch):
         return split_logits(model, split)
 
     monkeypatch.setattr(evaluate, "split_logits", counted)
-    before = {path.name: path.read_bytes() for path in (folder / "metrics/digits").iterdir()}
+    before = {path.name: path.read_bytes() for path in (folder / "metrics/digits").iterdir() if path.is_file()}
     shutil.rmtree(folder / "metrics")
     evaluate.main("digits")
     params = load(folder / "params.yaml")

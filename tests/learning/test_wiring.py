@@ -126,7 +126,7 @@ def test_one_digest_over_threads_and_again(layers, text):
         (
             "self.beside(x)",
             "torch.sigmoid(self.beside(x))",
-            "the forward of Net has the call of sigmoid: between layers",
+            "the forward of Net has the call of sigmoid",
         ),
         ("        y =", "        if x.sum() > 0: x = x\n        y =", "the forward of Net cannot be followed: "),
         ("(self, images):\n", "(self, images, more):\n", "the forward of Net takes more than the images"),

@@ -15,7 +15,7 @@ from samebits.base.files import read_json, sha256, write_json, write_text
 from samebits.base.params import RUNS, load
 from samebits.commands import publish
 from samebits.outcome.reader import StaleError
-from samebits.report.style import COLORS
+from samebits.report.style import COLORS, OTHERS, colors
 from samebits.tracking import best_effort, publishing
 from samebits.tracking.colors import color
 from tests.conftest import ROOT, fullmatch, run
@@ -402,9 +402,10 @@ def test_each_dataset_and_run_has_its_own_colour(tmp_path, store):
     project(tmp_path, "digits", "mnist")
     publishing.publish()
     assert len({entry.data.tags["mlflow.runColor"] for entry in parents(store)}) == 6
-    many = [color(run, place) for place in range(12) for run in RUNS]
+    bases = colors([*RUNS, *(f"own{i}" for i in range(len(OTHERS)))])
+    many = [color(base, place) for place in range(12) for base in bases.values()]
     assert len(set(many)) == len(many)
-    assert [color(run, 0) for run in RUNS] == list(COLORS.values())
+    assert [color(bases[run], 0) for run in RUNS] == list(COLORS.values())
     assert all(fullmatch("#[0-9a-f]{6}", each) for each in many)
 
 

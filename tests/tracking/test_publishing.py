@@ -403,9 +403,11 @@ def test_each_dataset_and_run_has_its_own_colour(tmp_path, store):
     publishing.publish()
     assert len({entry.data.tags["mlflow.runColor"] for entry in parents(store)}) == 6
     bases = colors([*RUNS, *(f"own{i}" for i in range(len(OTHERS)))])
-    many = [color(base, place) for place in range(12) for base in bases.values()]
+    many = [color(bases[run], place) for place in range(12) for run in RUNS]
     assert len(set(many)) == len(many)
     assert [color(bases[run], 0) for run in RUNS] == list(COLORS.values())
+    for place in range(12):  # of networks of one's own those of one dataset alone
+        assert len({color(base, place) for base in bases.values()}) == len(bases)
     assert all(fullmatch("#[0-9a-f]{6}", each) for each in many)
 
 

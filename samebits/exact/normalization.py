@@ -5,18 +5,23 @@ on grids of 53 - ceil(log2 n) bits, mean = sum(x) / n, d = x - mean, var = sum(d
 root, and y = (d / s) weight + bias, rounded to x's type at the end.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from numbers import Integral
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from .functional import divisor, refuse_double_backward, total
+from .elementary import shift
+from .functional import divisor, refuse_double_backward
+from .grid import exponents, integers, magic, snap, total_bits
 from .guard import finite, whole
 from .machine import require_device
 from .operands import REAL, require_tensor, size
+from .parts import parts, wide
 from .random import root
+
+Pairs = Iterator[tuple[Tensor, Tensor]]
 
 
 def real(dtype: torch.dtype | None, what: str) -> torch.dtype:
@@ -70,17 +75,18 @@ class _BatchNorm(nn.Module):
         """
         self._require(x)
         require_type(x, self.weight if self.running_mean is None else self.running_mean)
-        rows = x.transpose(0, 1).flatten(1)
+        rows = x.flatten(2) if x.ndim > 2 else x.unsqueeze(2)  # x[:, i] are a channel's
+        affine = along_channels(self.weight), along_channels(self.bias)
         if self.training or self.running_mean is None or self.running_var is None:
-            if rows.shape[1] < 2:
+            if (n := rows.shape[0] * rows.shape[2]) < 2:
                 raise ValueError(f"the input is {size(x)}, but training wants more than one value for each channel")
-            y, mean, squares = normalised(rows, column(self.weight), column(self.bias), self.eps, None)
+            y, mean, squares = normalised(rows, *affine, self.eps, None)
             if self.training and self.track_running_stats:
-                self._follow(mean, squares, rows.shape[1])
+                self._follow(mean.flatten(), squares.flatten(), n)
         else:
-            known = column(self.running_mean).double(), column(self.running_var).double()
-            y, _, _ = normalised(rows, column(self.weight), column(self.bias), self.eps, known)
-        return y.view(x.shape[1], x.shape[0], *x.shape[2:]).transpose(0, 1).contiguous()
+            known = along_channels(self.running_mean).double(), along_channels(self.running_var).double()
+            y, _, _ = normalised(rows, *affine, self.eps, known)
+        return y.view(x.shape)
 
     @torch.no_grad()
     def _follow(self, mean: Tensor, squares: Tensor, n: int) -> None:
@@ -90,7 +96,7 @@ class _BatchNorm(nn.Module):
         self.num_batches_tracked += 1
         m = 1.0 / self.num_batches_tracked.item() if self.momentum is None else float(self.momentum)
         for running, new in ((self.running_mean, mean), (self.running_var, squares / divisor(n - 1, squares.device))):
-            running.copy_((running.double() * (1.0 - m) + new.squeeze(1) * m).to(running.dtype))
+            running.copy_((running.double() * (1.0 - m) + new * m).to(running.dtype))
 
     def extra_repr(self) -> str:
         """Sizes, as torch shows them.
@@ -225,8 +231,8 @@ class LayerNorm(nn.Module):
         if tuple(x.shape[-axes:]) != self.normalized_shape:
             raise ValueError(f"the input is {size(x)}, but must be [..., {', '.join(map(str, self.normalized_shape))}]")
         rows = x.flatten(x.ndim - axes).flatten(0, -2) if x.ndim > axes else x.reshape(1, -1)
-        flat = [None if p is None else p.reshape(1, -1) for p in (self.weight, self.bias)]
-        return normalised(rows, flat[0], flat[1], self.eps, None)[0].view(x.shape)
+        flat = [None if p is None else p.reshape(1, 1, -1) for p in (self.weight, self.bias)]
+        return normalised(rows.unsqueeze(0), flat[0], flat[1], self.eps, None)[0].view(x.shape)
 
     def extra_repr(self) -> str:
         """Sizes, as torch shows them.
@@ -261,29 +267,39 @@ def require_type(x: Tensor, beside: Tensor | None) -> None:
         raise ValueError(f"the input is on {x.device}, but the layer on {beside.device}")
 
 
-def column(x: Tensor | None) -> Any:
-    """A number for each row."""
-    return None if x is None else x.unsqueeze(1)
+def along_channels(x: Tensor | None) -> Any:
+    """[1, m, 1] of a number for each channel."""
+    return None if x is None else x.view(1, -1, 1)
 
 
 def normalised(
-    rows: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, known: tuple[Tensor, Tensor] | None
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, known: tuple[Tensor, Tensor] | None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """(y, mean, sum of d d) of rows [m, n], normalised by their own statistics or by `known` ones, mean and variance
-    [m, 1]; weight and bias are [m, 1] or [1, n].
+    """(y, mean, sum of d d) of the m rows x[:, i] of x [a, m, l], normalised by their own statistics or by `known`
+    ones, mean and variance [1, m, 1]; weight and bias are [1, m, 1] or [1, 1, l].
     """
-    mean, squares = statistics(rows.detach()) if known is None else known
-    var = squares / divisor(rows.shape[1], rows.device) if known is None else squares
+    x = x.contiguous()
+    mean, squares = statistics(x.detach()) if known is None else known
+    var = squares / divisor(x.shape[0] * x.shape[2], x.device) if known is None else squares
     s = ieee_root(var + eps)
-    return cast(Tensor, _Normalise.apply(rows, weight, bias, mean, s, known is None)), mean, squares
+    return cast(Tensor, _Normalise.apply(x, weight, bias, mean, s, known is None)), mean, squares
 
 
-def statistics(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """(mean, sum of d d) of rows, [m, 1] in float64."""
-    x = rows.double()
-    mean = total(x, 1, what="the input").unsqueeze(1) / divisor(rows.shape[1], rows.device)
-    d = x - mean
-    return mean, total(d * d, 1, what="the input").unsqueeze(1)
+def statistics(x: Tensor) -> tuple[Tensor, Tensor]:
+    """(mean, sum of d d) of rows, [1, m, 1] in float64."""
+    n, shape = x.shape[0] * x.shape[2], torch.Size([1, x.shape[1], 1])
+    low, high = extremes(x, shape)
+    low, high = low.double(), high.double()
+    total = Total(larger(low, high), n, "the input")
+    for part in parts(x):
+        total.include(part.double())
+    mean = total.value() / divisor(n, x.device)
+    top = larger(low - mean, high - mean)  # of d, for rounding keeps an order; and so of d d
+    squares = Total(top * top, n, "the input")
+    for part in parts(x):
+        d = wide(part).sub_(mean)
+        squares.include(d.mul_(d))
+    return mean, squares.value()
 
 
 def ieee_root(x: Tensor) -> Tensor:
@@ -291,47 +307,110 @@ def ieee_root(x: Tensor) -> Tensor:
     return root(x.cpu()).to(x.device)
 
 
+def extremes(x: Tensor, shape: torch.Size) -> tuple[Tensor, Tensor]:
+    """The least and the largest entry over each axis that is one of `shape`; 0 of nothing."""
+    axes = [i for i, n in enumerate(shape) if n == 1]
+    return (x.amin(axes, keepdim=True), x.amax(axes, keepdim=True)) if x.numel() else (x.new_zeros(shape),) * 2
+
+
+def larger(low: Tensor, high: Tensor) -> Tensor:
+    """The greatest magnitude between two extremes."""
+    return torch.maximum(high, -low)
+
+
+class Total:
+    """`functional.total` of what comes part by part: over each axis that `top`, the terms' maxima, has one entry of."""
+
+    def __init__(self, top: Tensor, count: int, what: str) -> None:
+        self.top, self.bits, self.sum = top, total_bits(count), torch.zeros_like(top)
+        self.axes = [i for i, n in enumerate(top.shape) if n == 1]
+        grid = magic(top, min(self.bits, 51), what) if top.device.type == "cpu" else None
+        self.grid = grid if self.bits <= 51 else None
+
+    def include(self, x: Tensor) -> None:
+        """Add the terms x."""
+        q = integers(x, self.bits, self.top)[0] if self.grid is None else snap(x, self.grid)
+        self.sum.add_(q.sum(self.axes, keepdim=True))
+
+    def value(self) -> Tensor:
+        """What they make."""
+        if self.grid is not None:
+            return self.sum
+        scaled: Tensor = shift(self.sum, exponents(self.top, self.bits)) + (self.top - self.top)
+        return scaled
+
+
+TERMS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
+    "g": lambda g, X, h: g, "g X": lambda g, X, h: g * X, "h": lambda g, X, h: h, "h X": lambda g, X, h: h * X,
+}  # fmt: skip
+
+
+def summed(
+    each: Callable[[], Pairs], w: Tensor | None, shapes: dict[str, torch.Size], entries: int
+) -> dict[str, Tensor]:
+    """The exact sums, of these shapes, of TERMS of all parts (g, X) that `each` goes through; h is g w."""
+
+    def terms() -> Iterator[tuple[str, Tensor]]:
+        for g, X in each() if shapes else ():
+            h = g if w is None else g * w
+            yield from ((name, TERMS[name](g, X, h)) for name in shapes)
+
+    tops: dict[str, Tensor] = {}
+    for name, x in terms():
+        top = larger(*extremes(x, shapes[name]))
+        tops[name] = torch.maximum(tops[name], top) if name in tops else top
+    totals = {name: Total(top, entries // max(1, top.numel()), "the gradient") for name, top in tops.items()}
+    for name, x in terms():
+        totals[name].include(x)
+    return {name: total.value() for name, total in totals.items()}
+
+
 class _Normalise(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, rows: Tensor, weight: Tensor | None, bias: Tensor | None, mean: Tensor, s: Tensor, own: bool
+        ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, mean: Tensor, s: Tensor, own: bool
     ) -> Tensor:
-        y = (rows.double() - mean) / s
-        if weight is not None:
-            y.mul_(weight.double())
-        if bias is not None:
-            y.add_(bias.double())
-        ctx.save_for_backward(rows, weight, mean, s)
+        z = torch.empty_like(x)
+        for place, part in zip(parts(z), parts(x), strict=True):
+            y = wide(part).sub_(mean).div_(s)
+            if weight is not None:
+                y.mul_(weight.double())
+            if bias is not None:
+                y.add_(bias.double())
+            place.copy_(y)
+        ctx.save_for_backward(x, weight, mean, s)
         ctx.own, ctx.bias_shape = own, None if bias is None else bias.shape
-        z = y.to(rows.dtype)
         return finite(z, "the output") if z.device.type == "cpu" else z
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         refuse_double_backward()
-        rows, weight, mean, s = ctx.saved_tensors
-        g = g.double()
-        x = (rows.double() - mean) / s
+        x, weight, mean, s = ctx.saved_tensors
+        w = None if weight is None else weight.double()
         dw = db = dx = None
+        g = g.contiguous()
+
+        def each() -> Pairs:
+            for upstream, part in zip(parts(g), parts(x), strict=True):
+                yield wide(upstream), wide(part).sub_(mean).div_(s)
+
+        # What is summed, and to which shape. h is the gradient for X.
+        sums: dict[str, torch.Size] = {}
         if ctx.needs_input_grad[1]:
-            dw = summed(g * x, weight.shape).to(rows.dtype)
+            sums["g X"] = weight.shape
         if ctx.needs_input_grad[2]:
-            db = summed(g, ctx.bias_shape).to(rows.dtype)
+            sums["g"] = ctx.bias_shape
+        if ctx.needs_input_grad[0] and ctx.own:
+            sums["h"] = sums["h X"] = mean.shape
+        found = summed(each, w, sums, x.numel())
         if ctx.needs_input_grad[0]:
-            h = g if weight is None else g * weight.double()
-            dx = ((centred(h, x) if ctx.own else h) / s).to(rows.dtype)
+            dx = torch.empty_like(x)
+            n = divisor(x.shape[0] * x.shape[2], x.device)
+            for place, (h, X) in zip(parts(dx), each(), strict=True):
+                if w is not None:
+                    h.mul_(w)
+                if ctx.own:  # through the row's statistics
+                    h.sub_(found["h"] / n).sub_(X.mul_(found["h X"] / n))
+                place.copy_(h.div_(s))
+        dw, db = (found[name].to(x.dtype) if name in found else None for name in ("g X", "g"))
         return dx, dw, db, None, None, None
-
-
-def summed(x: Tensor, shape: torch.Size) -> Tensor:
-    """x [m, n] summed exactly to [m, 1] or to [1, n], each sum's terms on a grid of their own."""
-    if shape[1] == 1 and shape[0] == x.shape[0]:
-        return total(x, 1, what="the gradient").unsqueeze(1)
-    return total(x.mT.contiguous(), 1, what="the gradient").unsqueeze(0)
-
-
-def centred(h: Tensor, x: Tensor) -> Tensor:
-    """(h - mean(h)) - x mean(h x), the gradient through the statistics of a row x that is normalised."""
-    n = divisor(h.shape[1], h.device)
-    first, second = (total(t, 1, what="the gradient").unsqueeze(1) / n for t in (h, h * x))
-    return (h - first) - x * second

@@ -1,0 +1,21 @@
+"""Large tensors part by part: what is done with a part finds it in a core's own cache, and makes no large tensors.
+
+A fresh large tensor costs more than the operation that fills it, for the system gives it out page by page.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+SIZE = 2**16  # entries of a part
+
+
+def parts(x: Tensor) -> Sequence[Tensor]:
+    """x along its first axis; as a whole where it is not on a CPU, or is small."""
+    return x.split(max(1, SIZE // max(1, x[:1].numel()))) if x.device.type == "cpu" else (x,)
+
+
+def wide(x: Tensor) -> Tensor:
+    """A float64 copy."""
+    return x.to(torch.float64, copy=True)

@@ -16,6 +16,7 @@ from .elementary import shift
 from .functional import divisor, refuse_double_backward
 from .grid import exponents, integers, magic, snap, total_bits
 from .guard import finite, whole
+from .integers import passes
 from .machine import require_device
 from .operands import REAL, require_tensor, size
 from .parts import parts, wide
@@ -288,18 +289,29 @@ def normalised(
 def statistics(x: Tensor) -> tuple[Tensor, Tensor]:
     """(mean, sum of d d) of rows, [1, m, 1] in float64."""
     n, shape = x.shape[0] * x.shape[2], torch.Size([1, x.shape[1], 1])
-    low, high = extremes(x, shape)
-    low, high = low.double(), high.double()
-    total = Total(larger(low, high), n, "the input")
-    for part in parts(x):
-        total.include(part.double())
-    mean = total.value() / divisor(n, x.device)
+    low, high = (t.double() for t in extremes(x, shape))
+    mean = deviations(x, torch.zeros_like(low), False, larger(low, high)) / divisor(n, x.device)
     top = larger(low - mean, high - mean)  # of d, for rounding keeps an order; and so of d d
-    squares = Total(top * top, n, "the input")
+    return mean, deviations(x, mean, True, top * top)
+
+
+def deviations(x: Tensor, mean: Tensor, squared: bool, top: Tensor) -> Tensor:
+    """The sum of d = x - mean, or of d d, whose greatest magnitude is `top`, over each row of x."""
+    total, compiled = Total(top, x.shape[0] * x.shape[2], "the input"), kernels(x)
+    if compiled is not None and total.grid is not None:
+        compiled.deviations(x, mean, squared, total)
+        return total.sum
     for part in parts(x):
         d = wide(part).sub_(mean)
-        squares.include(d.mul_(d))
-    return mean, squares.value()
+        total.include(d.mul_(d) if squared else d)
+    return total.value()
+
+
+def kernels(*tensors: Tensor) -> Any:
+    """The compiled passes, where `prepare` has asked for them and they fit: they are float32's; else None."""
+    fast = passes.compiled(tensors[0].device)
+    fits = fast is not None and all(x.dtype == REAL[0] and x.numel() for x in tensors)
+    return fast.NORMALISED if fits else None
 
 
 def ieee_root(x: Tensor) -> Tensor:
@@ -341,7 +353,7 @@ class Total:
 
 
 TERMS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
-    "g": lambda g, X, h: g, "g X": lambda g, X, h: g * X, "h": lambda g, X, h: h, "h X": lambda g, X, h: h * X,
+    "g X": lambda g, X, h: g * X, "g": lambda g, X, h: g, "h": lambda g, X, h: h, "h X": lambda g, X, h: h * X,
 }  # fmt: skip
 
 
@@ -365,13 +377,28 @@ def summed(
     return {name: total.value() for name, total in totals.items()}
 
 
+def summed_at_once(compiled: Any, g: Tensor, x: Tensor, mean: Tensor, s: Tensor, w: Tensor) -> dict[str, Tensor] | None:
+    """All of TERMS summed over rows by compiled passes, or None where a grid is beyond them."""
+    top = larger(*(t.double() for t in extremes(g, mean.shape)))
+    of_g, of_h = compiled.tops(g, x, mean, s, w)
+    tops = {"g X": of_g, "g": top, "h": top * w.abs(), "h X": of_h}  # h = g w, and rounding keeps an order
+    totals = {name: Total(tops[name], x.shape[0] * x.shape[2], "the gradient") for name in TERMS}
+    if any(total.grid is None for total in totals.values()):
+        return None
+    compiled.sums(g, x, mean, s, w, list(totals.values()))
+    return {name: total.sum for name, total in totals.items()}
+
+
 class _Normalise(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, mean: Tensor, s: Tensor, own: bool
     ) -> Tensor:
-        z = torch.empty_like(x)
-        for place, part in zip(parts(z), parts(x), strict=True):
+        z, compiled = torch.empty_like(x), kernels(x)
+        by_row = all(p is None or p.shape == mean.shape for p in (weight, bias))
+        if compiled is not None and by_row:
+            compiled.normalise(x, weight, bias, mean, s, z)
+        for place, part in () if compiled is not None and by_row else zip(parts(z), parts(x), strict=True):
             y = wide(part).sub_(mean).div_(s)
             if weight is not None:
                 y.mul_(weight.double())
@@ -395,22 +422,30 @@ class _Normalise(torch.autograd.Function):
                 yield wide(upstream), wide(part).sub_(mean).div_(s)
 
         # What is summed, and to which shape. h is the gradient for X.
-        sums: dict[str, torch.Size] = {}
+        shapes: dict[str, torch.Size] = {}
         if ctx.needs_input_grad[1]:
-            sums["g X"] = weight.shape
+            shapes["g X"] = weight.shape
         if ctx.needs_input_grad[2]:
-            sums["g"] = ctx.bias_shape
+            shapes["g"] = ctx.bias_shape
         if ctx.needs_input_grad[0] and ctx.own:
-            sums["h"] = sums["h X"] = mean.shape
-        found = summed(each, w, sums, x.numel())
+            shapes["h"] = shapes["h X"] = mean.shape
+        # Compiled passes make all of the sums at once, of rows.
+        compiled = kernels(x, g) if list(shapes) == list(TERMS) and weight.shape == mean.shape else None
+        given: Any = g, x, mean, s, w
+        sums = None if compiled is None else summed_at_once(compiled, *given)
+        if sums is None:
+            sums = summed(each, w, shapes, x.numel())
         if ctx.needs_input_grad[0]:
             dx = torch.empty_like(x)
             n = divisor(x.shape[0] * x.shape[2], x.device)
-            for place, (h, X) in zip(parts(dx), each(), strict=True):
+            first, second = (sums[name] / n if ctx.own else None for name in ("h", "h X"))
+            if compiled is not None:
+                compiled.below(*given, first, second, dx)
+            for place, (h, X) in () if compiled is not None else zip(parts(dx), each(), strict=True):
                 if w is not None:
                     h.mul_(w)
-                if ctx.own:  # through the row's statistics
-                    h.sub_(found["h"] / n).sub_(X.mul_(found["h X"] / n))
+                if first is not None and second is not None:  # through the row's statistics
+                    h.sub_(first).sub_(X.mul_(second))
                 place.copy_(h.div_(s))
-        dw, db = (found[name].to(x.dtype) if name in found else None for name in ("g X", "g"))
+        dw, db = (sums[name].to(x.dtype) if name in shapes else None for name in ("g X", "g"))
         return dx, dw, db, None, None, None

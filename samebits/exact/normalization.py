@@ -301,7 +301,7 @@ def deviations(x: Tensor, mean: Tensor, squared: bool, top: Tensor) -> Tensor:
     if compiled is not None and total.grid is not None:
         compiled.deviations(x, mean, squared, total)
         return total.sum
-    for part in parts(x):
+    for (part,) in parts(x):
         d = wide(part).sub_(mean)
         total.include(d.mul_(d) if squared else d)
     return total.value()
@@ -398,7 +398,7 @@ class _Normalise(torch.autograd.Function):
         by_row = all(p is None or p.shape == mean.shape for p in (weight, bias))
         if compiled is not None and by_row:
             compiled.normalise(x, weight, bias, mean, s, z)
-        for place, part in () if compiled is not None and by_row else zip(parts(z), parts(x), strict=True):
+        for place, part in () if compiled is not None and by_row else parts(z, x):
             y = wide(part).sub_(mean).div_(s)
             if weight is not None:
                 y.mul_(weight.double())
@@ -418,7 +418,7 @@ class _Normalise(torch.autograd.Function):
         g = g.contiguous()
 
         def each() -> Pairs:
-            for upstream, part in zip(parts(g), parts(x), strict=True):
+            for upstream, part in parts(g, x):
                 yield wide(upstream), wide(part).sub_(mean).div_(s)
 
         # What is summed, and to which shape. h is the gradient for X.
@@ -441,7 +441,7 @@ class _Normalise(torch.autograd.Function):
             first, second = (sums[name] / n if ctx.own else None for name in ("h", "h X"))
             if compiled is not None:
                 compiled.below(*given, first, second, dx)
-            for place, (h, X) in () if compiled is not None else zip(parts(dx), each(), strict=True):
+            for (place,), (h, X) in () if compiled is not None else zip(parts(dx), each(), strict=True):
                 if w is not None:
                     h.mul_(w)
                 if first is not None and second is not None:  # through the row's statistics

@@ -3,7 +3,7 @@
 A fresh large tensor costs more than the operation that fills it, for the system gives it out page by page.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -11,9 +11,10 @@ from torch import Tensor
 SIZE = 2**16  # entries of a part
 
 
-def parts(x: Tensor) -> Sequence[Tensor]:
-    """x along its first axis; as a whole where it is not on a CPU, or is small."""
-    return x.split(max(1, SIZE // max(1, x[:1].numel()))) if x.device.type == "cpu" else (x,)
+def parts(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Tensors with a first axis in common, along that: as wholes where they are not on a CPU, or are small."""
+    each = max(1, SIZE // max(1, tensors[0][:1].numel())) if tensors[0].device.type == "cpu" else len(tensors[0])
+    return zip(*(x.split(max(1, each)) for x in tensors), strict=True)
 
 
 def wide(x: Tensor) -> Tensor:

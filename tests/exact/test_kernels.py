@@ -245,6 +245,30 @@ def test_normalisation_has_the_bits_of_plain_operations(kind: str) -> None:
         assert all(torch.equal(a, b) for a, b in zip(found[:half], found[half:], strict=True)), shape
 
 
+CONVOLUTIONS: list[tuple[Any, ...]] = [(2, 3, 3), (4, 6, (3, 2), (2, 1), (1, 2), (1, 2), 2), (1, 1, 1), (3, 2, 5, 3, 2)]
+
+
+@pytest.mark.usefixtures("route")
+@pytest.mark.parametrize("kind", KINDS)
+def test_convolutions_have_the_bits_of_plain_operations(kind: str) -> None:
+    for i, sizes in enumerate(CONVOLUTIONS):
+        shape = (7, sizes[0], 9, 8)
+        kinds: Any = exact.Conv2d
+        conv = kinds(*sizes, bias=i % 2 == 0)
+        x = KINDS[kind]((7, prod(shape[1:])), "x").view(shape)
+        images = pixels(7, prod(shape[1:])).view(shape)
+        found: list[list[Tensor]] = []
+        for each in (None, fast):
+            passes.use(each)
+            y = conv(given := x.clone().requires_grad_())
+            g = KINDS[kind]((7, y[0].numel()), "g").view(y.shape) * 2.0**-9
+            found.append([y.detach(), *torch.autograd.grad(y, [given, *conv.parameters()], g)])
+            for whole in (images, (images >> 1).to(torch.int8)):
+                y = conv(whole)
+                found[-1] += [y.detach(), *torch.autograd.grad(y, list(conv.parameters()), g)]
+        assert all(torch.equal(a, b) for a, b in zip(*found, strict=True)), sizes
+
+
 def check_normalisation() -> None:
     assert trial.normalisation_agrees()
 

@@ -500,3 +500,51 @@ def normal_below(
             for j in range(x.shape[2]):
                 X = (np.float64(x[i, c, j]) - mean[c]) / s[c]
                 out[i, c, j] = ((np.float64(g[i, c, j]) * w[c] - first[c]) - X * second[c]) / s[c]
+
+
+@compiled
+def convolved(
+    sums: Array, total: Array, w_step: Array, share: float, step: Array, lift: Array, bias: Array, z: Array
+) -> None:  # fmt: skip
+    """`plain.affine` of a convolution's sums [m, n, l], turned over to z [n, m, l]."""
+    for i in range(z.shape[0]):
+        for c in range(z.shape[1]):
+            scale, up = (w_step[c] * share) * step[i], np.int32(np.int32(total[c]) * np.int32(lift[i]))
+            for j in range(z.shape[2]):
+                z[i, c, j] = np.float32(np.int32(np.int32(sums[c, i, j]) + up)) * scale + bias[c]
+
+
+@compiled
+def sliced(g: Array, scale: Array, inverse: Array, lift: Array, both: Array, lifted: Array) -> None:
+    """Integers of 14 bits of g [n, m, l], as `convolution.slices` both [2, m, n, l]; lifted [m] is their sum times the
+    samples' lifts.
+    """
+    for i in range(g.shape[0]):
+        for c in range(g.shape[1]):
+            total = np.int64(0)
+            for j in range(g.shape[2]):
+                q = rounded((g[i, c, j] * scale[i]) * inverse[c])
+                high = np.int32(np.int32(q + np.int32(128)) >> np.int32(8))
+                both[0, c, i, j] = high
+                both[1, c, i, j] = np.int32(q - np.int32(high << np.int32(8)))
+                total += q
+            lifted[c] += total * np.int64(lift[i])
+
+
+@compiled
+def added(patches: Array, strides: Array, dilations: Array, whole: Array) -> None:
+    """`windows.added` of patches [c, rows, columns, n, *out], to padded pictures whole [c, n, ...] of zeros."""
+    channels, rows, columns, n, down, across = patches.shape
+    for c in range(channels):
+        for i in range(n):
+            for a in range(rows):
+                for b in range(columns):
+                    for r in range(down):
+                        place = whole[c, i, a * dilations[0] + r * strides[0], b * dilations[1] :]
+                        entries = patches[c, a, b, i, r]
+                        if strides[1] == 1:
+                            for j in range(across):
+                                place[j] += entries[j]
+                        else:
+                            for j in range(across):
+                                place[j * strides[1]] += entries[j]

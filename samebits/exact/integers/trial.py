@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..convolution import Conv2d
 from ..functional import divisor, log_total, softmax_terms, total
 from ..grid import total_bits
 from ..modules import CrossEntropyLoss, Linear
@@ -54,10 +55,12 @@ def layer_passes() -> list[Tensor]:
     found = [functional.bias_gradient(g)]
     for inputs in (x, pixels):
         found += [functional.linear(inputs, w, b, 255.0), functional.weight_gradient(g, inputs, 255.0)]
-    x, norm = nn.Parameter(reals(40, 5, 3, 7, tag="x")), BatchNorm2d(5)
-    y = norm(x)
-    y.backward(reals(40, 5, 3, 7, tag="g"))
-    return [*found, y.detach(), *(p.grad for p in (x, *norm.parameters()) if p.grad is not None)]
+    for layer in (Conv2d(5, 4, (3, 2), 2, 1), Conv2d(5, 6, 3), BatchNorm2d(5)):
+        x = nn.Parameter(reals(40, 5, 7, 9, tag="x"))
+        y = layer(x)
+        y.backward(reals(*y.shape, tag="g"))
+        found += [y.detach(), *(p.grad for p in (x, *layer.parameters()) if p.grad is not None)]
+    return found
 
 
 def hidden_agrees() -> bool:

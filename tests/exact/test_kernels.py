@@ -371,6 +371,9 @@ FAULTS: dict[str, tuple[str, Callable[[], Any], Callable[[], None]]] = {
     "fused in the logarithm": ("mean_losses", lambda: contracting(kernels.mean_losses), check_means),
     "fused in normalising": ("normalise", lambda: contracting(kernels.normalise), check_normalisation),
     "fused in its gradient": ("normal_below", lambda: contracting(kernels.normal_below), check_normalisation),
+    "fused in a convolution's outputs": (
+        "convolved", lambda: contracting(kernels.convolved),
+        lambda: test_convolutions_have_the_bits_of_plain_operations("normal")),
     "fused in the update": ("sgd", lambda: contracting(kernels.sgd), compiled(check_update, RATES)),
     "fused in the update of fused steps": (
         "update", lambda: contracting(kernels.update), compiled(check_fused, RATES)),

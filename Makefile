@@ -71,6 +71,7 @@ compare: venv ## does exact training end where float32 does? (an hour)
 
 bench: venv ## what an epoch costs
 	python -m benchmarks.epoch
+	python -m benchmarks.lenet
 	python -m benchmarks.busy
 
 lock: ## new pins in requirements.lock (needs uv)

@@ -5,18 +5,24 @@ on grids of 53 - ceil(log2 n) bits, mean = sum(x) / n, d = x - mean, var = sum(d
 root, and y = (d / s) weight + bias, rounded to x's type at the end.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from numbers import Integral
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from .functional import divisor, refuse_double_backward, total
+from .elementary import shift
+from .functional import divisor, refuse_double_backward
+from .grid import exponents, integers, magic, snap, total_bits
 from .guard import finite, whole
+from .integers import passes
 from .machine import require_device
 from .operands import REAL, require_tensor, size
+from .parts import parts, wide
 from .random import root
+
+Pairs = Iterator[tuple[Tensor, Tensor]]
 
 
 def real(dtype: torch.dtype | None, what: str) -> torch.dtype:
@@ -70,17 +76,18 @@ class _BatchNorm(nn.Module):
         """
         self._require(x)
         require_type(x, self.weight if self.running_mean is None else self.running_mean)
-        rows = x.transpose(0, 1).flatten(1)
+        rows = x.flatten(2) if x.ndim > 2 else x.unsqueeze(2)  # x[:, i] are a channel's
+        affine = along_channels(self.weight), along_channels(self.bias)
         if self.training or self.running_mean is None or self.running_var is None:
-            if rows.shape[1] < 2:
+            if (n := rows.shape[0] * rows.shape[2]) < 2:
                 raise ValueError(f"the input is {size(x)}, but training wants more than one value for each channel")
-            y, mean, squares = normalised(rows, column(self.weight), column(self.bias), self.eps, None)
+            y, mean, squares = normalised(rows, *affine, self.eps, None)
             if self.training and self.track_running_stats:
-                self._follow(mean, squares, rows.shape[1])
+                self._follow(mean.flatten(), squares.flatten(), n)
         else:
-            known = column(self.running_mean).double(), column(self.running_var).double()
-            y, _, _ = normalised(rows, column(self.weight), column(self.bias), self.eps, known)
-        return y.view(x.shape[1], x.shape[0], *x.shape[2:]).transpose(0, 1).contiguous()
+            known = along_channels(self.running_mean).double(), along_channels(self.running_var).double()
+            y, _, _ = normalised(rows, *affine, self.eps, known)
+        return y.view(x.shape)
 
     @torch.no_grad()
     def _follow(self, mean: Tensor, squares: Tensor, n: int) -> None:
@@ -90,7 +97,7 @@ class _BatchNorm(nn.Module):
         self.num_batches_tracked += 1
         m = 1.0 / self.num_batches_tracked.item() if self.momentum is None else float(self.momentum)
         for running, new in ((self.running_mean, mean), (self.running_var, squares / divisor(n - 1, squares.device))):
-            running.copy_((running.double() * (1.0 - m) + new.squeeze(1) * m).to(running.dtype))
+            running.copy_((running.double() * (1.0 - m) + new * m).to(running.dtype))
 
     def extra_repr(self) -> str:
         """Sizes, as torch shows them.
@@ -225,8 +232,8 @@ class LayerNorm(nn.Module):
         if tuple(x.shape[-axes:]) != self.normalized_shape:
             raise ValueError(f"the input is {size(x)}, but must be [..., {', '.join(map(str, self.normalized_shape))}]")
         rows = x.flatten(x.ndim - axes).flatten(0, -2) if x.ndim > axes else x.reshape(1, -1)
-        flat = [None if p is None else p.reshape(1, -1) for p in (self.weight, self.bias)]
-        return normalised(rows, flat[0], flat[1], self.eps, None)[0].view(x.shape)
+        flat = [None if p is None else p.reshape(1, 1, -1) for p in (self.weight, self.bias)]
+        return normalised(rows.unsqueeze(0), flat[0], flat[1], self.eps, None)[0].view(x.shape)
 
     def extra_repr(self) -> str:
         """Sizes, as torch shows them.
@@ -261,29 +268,50 @@ def require_type(x: Tensor, beside: Tensor | None) -> None:
         raise ValueError(f"the input is on {x.device}, but the layer on {beside.device}")
 
 
-def column(x: Tensor | None) -> Any:
-    """A number for each row."""
-    return None if x is None else x.unsqueeze(1)
+def along_channels(x: Tensor | None) -> Any:
+    """[1, m, 1] of a number for each channel."""
+    return None if x is None else x.view(1, -1, 1)
 
 
 def normalised(
-    rows: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, known: tuple[Tensor, Tensor] | None
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, known: tuple[Tensor, Tensor] | None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """(y, mean, sum of d d) of rows [m, n], normalised by their own statistics or by `known` ones, mean and variance
-    [m, 1]; weight and bias are [m, 1] or [1, n].
+    """(y, mean, sum of d d) of the m rows x[:, i] of x [a, m, l], normalised by their own statistics or by `known`
+    ones, mean and variance [1, m, 1]; weight and bias are [1, m, 1] or [1, 1, l].
     """
-    mean, squares = statistics(rows.detach()) if known is None else known
-    var = squares / divisor(rows.shape[1], rows.device) if known is None else squares
+    x = x.contiguous()
+    mean, squares = statistics(x.detach()) if known is None else known
+    var = squares / divisor(x.shape[0] * x.shape[2], x.device) if known is None else squares
     s = ieee_root(var + eps)
-    return cast(Tensor, _Normalise.apply(rows, weight, bias, mean, s, known is None)), mean, squares
+    return cast(Tensor, _Normalise.apply(x, weight, bias, mean, s, known is None)), mean, squares
 
 
-def statistics(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """(mean, sum of d d) of rows, [m, 1] in float64."""
-    x = rows.double()
-    mean = total(x, 1, what="the input").unsqueeze(1) / divisor(rows.shape[1], rows.device)
-    d = x - mean
-    return mean, total(d * d, 1, what="the input").unsqueeze(1)
+def statistics(x: Tensor) -> tuple[Tensor, Tensor]:
+    """(mean, sum of d d) of rows, [1, m, 1] in float64."""
+    n, shape = x.shape[0] * x.shape[2], torch.Size([1, x.shape[1], 1])
+    low, high = (t.double() for t in extremes(x, shape))
+    mean = deviations(x, torch.zeros_like(low), False, larger(low, high)) / divisor(n, x.device)
+    top = larger(low - mean, high - mean)  # of d, for rounding keeps an order; and so of d d
+    return mean, deviations(x, mean, True, top * top)
+
+
+def deviations(x: Tensor, mean: Tensor, squared: bool, top: Tensor) -> Tensor:
+    """The sum of d = x - mean, or of d d, whose greatest magnitude is `top`, over each row of x."""
+    total, compiled = Total(top, x.shape[0] * x.shape[2], "the input"), kernels(x)
+    if compiled is not None and total.grid is not None:
+        compiled.deviations(x, mean, squared, total)
+        return total.sum
+    for (part,) in parts(x):
+        d = wide(part).sub_(mean)
+        total.include(d.mul_(d) if squared else d)
+    return total.value()
+
+
+def kernels(*tensors: Tensor) -> Any:
+    """The compiled passes, where `prepare` has asked for them and they fit: they are float32's; else None."""
+    fast = passes.compiled(tensors[0].device)
+    fits = fast is not None and all(x.dtype == REAL[0] and x.numel() for x in tensors)
+    return fast.NORMALISED if fits else None
 
 
 def ieee_root(x: Tensor) -> Tensor:
@@ -291,47 +319,133 @@ def ieee_root(x: Tensor) -> Tensor:
     return root(x.cpu()).to(x.device)
 
 
+def extremes(x: Tensor, shape: torch.Size) -> tuple[Tensor, Tensor]:
+    """The least and the largest entry over each axis that is one of `shape`; 0 of nothing."""
+    axes = [i for i, n in enumerate(shape) if n == 1]
+    return (x.amin(axes, keepdim=True), x.amax(axes, keepdim=True)) if x.numel() else (x.new_zeros(shape),) * 2
+
+
+def larger(low: Tensor, high: Tensor) -> Tensor:
+    """The greatest magnitude between two extremes."""
+    return torch.maximum(high, -low)
+
+
+class Total:
+    """`functional.total` of what comes part by part: over each axis that `top`, the terms' maxima, has one entry of."""
+
+    def __init__(self, top: Tensor, count: int, what: str) -> None:
+        self.top, self.bits, self.sum = top, total_bits(count), torch.zeros_like(top)
+        self.axes = [i for i, n in enumerate(top.shape) if n == 1]
+        grid = magic(top, min(self.bits, 51), what) if top.device.type == "cpu" else None
+        self.grid = grid if self.bits <= 51 else None
+
+    def include(self, x: Tensor) -> None:
+        """Add the terms x."""
+        q = integers(x, self.bits, self.top)[0] if self.grid is None else snap(x, self.grid)
+        self.sum.add_(q.sum(self.axes, keepdim=True))
+
+    def value(self) -> Tensor:
+        """What they make."""
+        if self.grid is not None:
+            return self.sum
+        scaled: Tensor = shift(self.sum, exponents(self.top, self.bits)) + (self.top - self.top)
+        return scaled
+
+
+TERMS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
+    "g X": lambda g, X, h: g * X, "g": lambda g, X, h: g, "h": lambda g, X, h: h, "h X": lambda g, X, h: h * X,
+}  # fmt: skip
+
+
+def summed(
+    each: Callable[[], Pairs], w: Tensor | None, shapes: dict[str, torch.Size], entries: int
+) -> dict[str, Tensor]:
+    """The exact sums, of these shapes, of TERMS of all parts (g, X) that `each` goes through; h is g w."""
+
+    def terms() -> Iterator[tuple[str, Tensor]]:
+        for g, X in each() if shapes else ():
+            h = g if w is None else g * w
+            yield from ((name, TERMS[name](g, X, h)) for name in shapes)
+
+    tops: dict[str, Tensor] = {}
+    for name, x in terms():
+        top = larger(*extremes(x, shapes[name]))
+        tops[name] = torch.maximum(tops[name], top) if name in tops else top
+    totals = {name: Total(top, entries // max(1, top.numel()), "the gradient") for name, top in tops.items()}
+    for name, x in terms():
+        totals[name].include(x)
+    return {name: total.value() for name, total in totals.items()}
+
+
+def summed_at_once(compiled: Any, g: Tensor, x: Tensor, mean: Tensor, s: Tensor, w: Tensor) -> dict[str, Tensor] | None:
+    """All of TERMS summed over rows by compiled passes, or None where a grid is beyond them."""
+    top = larger(*(t.double() for t in extremes(g, mean.shape)))
+    of_g, of_h = compiled.tops(g, x, mean, s, w)
+    tops = {"g X": of_g, "g": top, "h": top * w.abs(), "h X": of_h}  # h = g w, and rounding keeps an order
+    totals = {name: Total(tops[name], x.shape[0] * x.shape[2], "the gradient") for name in TERMS}
+    if any(total.grid is None for total in totals.values()):
+        return None
+    compiled.sums(g, x, mean, s, w, list(totals.values()))
+    return {name: total.sum for name, total in totals.items()}
+
+
 class _Normalise(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, rows: Tensor, weight: Tensor | None, bias: Tensor | None, mean: Tensor, s: Tensor, own: bool
+        ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, mean: Tensor, s: Tensor, own: bool
     ) -> Tensor:
-        y = (rows.double() - mean) / s
-        if weight is not None:
-            y.mul_(weight.double())
-        if bias is not None:
-            y.add_(bias.double())
-        ctx.save_for_backward(rows, weight, mean, s)
+        z, compiled = torch.empty_like(x), kernels(x)
+        by_row = all(p is None or p.shape == mean.shape for p in (weight, bias))
+        if compiled is not None and by_row:
+            compiled.normalise(x, weight, bias, mean, s, z)
+        for place, part in () if compiled is not None and by_row else parts(z, x):
+            y = wide(part).sub_(mean).div_(s)
+            if weight is not None:
+                y.mul_(weight.double())
+            if bias is not None:
+                y.add_(bias.double())
+            place.copy_(y)
+        ctx.save_for_backward(x, weight, mean, s)
         ctx.own, ctx.bias_shape = own, None if bias is None else bias.shape
-        z = y.to(rows.dtype)
         return finite(z, "the output") if z.device.type == "cpu" else z
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         refuse_double_backward()
-        rows, weight, mean, s = ctx.saved_tensors
-        g = g.double()
-        x = (rows.double() - mean) / s
+        x, weight, mean, s = ctx.saved_tensors
+        w = None if weight is None else weight.double()
         dw = db = dx = None
+        g = g.contiguous()
+
+        def each() -> Pairs:
+            for upstream, part in parts(g, x):
+                yield wide(upstream), wide(part).sub_(mean).div_(s)
+
+        # What is summed, and to which shape. h is the gradient for X.
+        shapes: dict[str, torch.Size] = {}
         if ctx.needs_input_grad[1]:
-            dw = summed(g * x, weight.shape).to(rows.dtype)
+            shapes["g X"] = weight.shape
         if ctx.needs_input_grad[2]:
-            db = summed(g, ctx.bias_shape).to(rows.dtype)
+            shapes["g"] = ctx.bias_shape
+        if ctx.needs_input_grad[0] and ctx.own:
+            shapes["h"] = shapes["h X"] = mean.shape
+        # Compiled passes make all of the sums at once, of rows.
+        compiled = kernels(x, g) if list(shapes) == list(TERMS) and weight.shape == mean.shape else None
+        given: Any = g, x, mean, s, w
+        sums = None if compiled is None else summed_at_once(compiled, *given)
+        if sums is None:
+            sums = summed(each, w, shapes, x.numel())
         if ctx.needs_input_grad[0]:
-            h = g if weight is None else g * weight.double()
-            dx = ((centred(h, x) if ctx.own else h) / s).to(rows.dtype)
+            dx = torch.empty_like(x)
+            n = divisor(x.shape[0] * x.shape[2], x.device)
+            first, second = (sums[name] / n if ctx.own else None for name in ("h", "h X"))
+            if compiled is not None:
+                compiled.below(*given, first, second, dx)
+            for (place,), (h, X) in () if compiled is not None else zip(parts(dx), each(), strict=True):
+                if w is not None:
+                    h.mul_(w)
+                if first is not None and second is not None:  # through the row's statistics
+                    h.sub_(first).sub_(X.mul_(second))
+                place.copy_(h.div_(s))
+        dw, db = (sums[name].to(x.dtype) if name in shapes else None for name in ("g X", "g"))
         return dx, dw, db, None, None, None
-
-
-def summed(x: Tensor, shape: torch.Size) -> Tensor:
-    """x [m, n] summed exactly to [m, 1] or to [1, n], each sum's terms on a grid of their own."""
-    if shape[1] == 1 and shape[0] == x.shape[0]:
-        return total(x, 1, what="the gradient").unsqueeze(1)
-    return total(x.mT.contiguous(), 1, what="the gradient").unsqueeze(0)
-
-
-def centred(h: Tensor, x: Tensor) -> Tensor:
-    """(h - mean(h)) - x mean(h x), the gradient through the statistics of a row x that is normalised."""
-    n = divisor(h.shape[1], h.device)
-    first, second = (total(t, 1, what="the gradient").unsqueeze(1) / n for t in (h, h * x))
-    return (h - first) - x * second

@@ -10,7 +10,21 @@ from .functional import refuse_double_backward
 from .grid import integers, magic, peaks, snap, total_bits
 from .guard import Refused, finite
 from .operands import REAL, require_tensor
-from .windows import Pair, Windows, blank, inside, nothing, padded, pair, require_pictures, size_of, views, windows
+from .parts import parts, wide
+from .windows import (
+    Pair,
+    Windows,
+    along,
+    blank,
+    inside,
+    nothing,
+    padded,
+    pair,
+    require_pictures,
+    size_of,
+    views,
+    windows,
+)
 
 INTEGERS = (torch.uint8, torch.int8)
 LOWEST = {torch.uint8: 0, torch.int8: -128}  # what padding is to a maximum; of reals -inf
@@ -179,12 +193,13 @@ def entries(w: Windows, axis: int, with_padding: bool) -> list[int]:
 
 
 def summands(x: Tensor, count: int, what: str) -> Tensor:
-    """x [n, ...] in float64, each sample rounded onto a grid on which sums of `count` terms are exact."""
-    x, bits = x.double(), total_bits(count)
-    top = peaks(x, x.ndim - 1)
+    """x [n, ...] in float64, which is overwritten: each sample rounded onto a grid on which sums of `count` terms are
+    exact.
+    """
+    bits, top = total_bits(count), peaks(x, x.ndim - 1)
     grid = magic(top, min(bits, 51), what) if x.device.type == "cpu" else None
     if grid is not None and bits <= 51:
-        return snap(x, grid)
+        return snap(x, grid, x)
     q, e = integers(x, bits, top)
     rounded: Tensor = shift(q, e) + (top - top)
     return rounded
@@ -207,7 +222,7 @@ class _MaxPool(torch.autograd.Function):
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None]:
         refuse_double_backward()
         (place,), w = ctx.saved_tensors, ctx.windows
-        terms = g if w.apart else summands(g, w.entries, "the gradient")
+        terms = g if w.apart else summands(wide(g), w.entries, "the gradient")
         whole = blank(terms, w)
         for i, entry in enumerate(views(whole, w)):
             entry.add_(torch.where(place == i, terms, 0.0))
@@ -217,21 +232,33 @@ class _MaxPool(torch.autograd.Function):
 class _AvgPool(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, w: Windows, number: Tensor) -> Tensor:
-        first, *others = views(padded(summands(x, w.entries, "the input of a pool"), w, nothing(x).double()), w)
-        sums = first.clone()
-        for entry in others:
-            sums.add_(entry)
+        means = torch.empty(*x.shape[:2], *w.out, dtype=x.dtype, device=x.device)
+        for samples, place in parts(x, means):
+            terms = summands(wide(samples), w.entries, "the input of a pool")
+            sums = padded(terms, w, nothing(terms))
+            for axis in (0, 1):
+                first, *others = along(sums, w, axis)
+                sums = first.clone()
+                for entry in others:
+                    sums.add_(entry)
+            place.copy_(sums.div_(number))
         ctx.save_for_backward(number)
         ctx.windows = w
-        return (sums / number).to(x.dtype)
+        return means
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None, None]:
         refuse_double_backward()
         (number,), w = ctx.saved_tensors, ctx.windows
-        share = g.double() / number
-        terms = share if w.apart else summands(share, w.entries, "the gradient")
-        whole = blank(terms, w)
-        for entry in views(whole, w):
-            entry.add_(terms)
-        return inside(whole, w).to(g.dtype).contiguous(), None, None
+        below = torch.empty(*g.shape[:2], *w.picture, dtype=g.dtype, device=g.device)
+        for samples, place in parts(g, below):
+            share = wide(samples).div_(number)
+            terms = share if w.apart else summands(share, w.entries, "the gradient")
+            whole = blank(terms, w)
+            rows = terms.new_zeros([*terms.shape[:-1], whole.shape[-1]])
+            for entry in along(rows, w, 1):
+                entry.add_(terms)
+            for entry in along(whole, w, 0):
+                entry.add_(rows)
+            place.copy_(inside(whole, w))
+        return below, None, None

@@ -83,6 +83,14 @@ def views(padded: Tensor, w: Windows) -> Iterator[Tensor]:
             yield padded[..., top : bottom : w.stride[0], left : right : w.stride[1]]
 
 
+def along(padded: Tensor, w: Windows, axis: int) -> Iterator[Tensor]:
+    """As `views`, of one axis of the picture, 0 or 1: what is summed over one and then over the other is summed."""
+    for i in range(w.kernel[axis]):
+        first = i * w.dilation[axis]
+        last = first + w.stride[axis] * (w.out[axis] - 1) + 1
+        yield padded[..., first : last : w.stride[axis], :] if axis == 0 else padded[..., first : last : w.stride[axis]]
+
+
 def padded(x: Tensor, w: Windows, border: Tensor) -> Tensor:
     """Pictures x [..., *w.picture] with `border` around them, a tensor that broadcasts over x."""
     if w.before == w.after == (0, 0):

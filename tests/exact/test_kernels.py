@@ -3,7 +3,9 @@
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 from fractions import Fraction
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -223,6 +225,54 @@ def test_a_hidden_layer_in_one_pass_has_plains_bits() -> None:
     check_hidden()
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_normalisation_has_the_bits_of_plain_operations(kind: str) -> None:
+    """With and without weight and bias, in training and evaluation, where grids are alike and where they are not."""
+    for i, shape in enumerate([(2, 1), (9, 3), (3, 5, 1), (5, 2, 33), (40, 3, 4, 7), (1, 2, 1, 3), (300, 3, 17, 17)]):
+        kinds: Any = exact.BatchNorm2d if len(shape) == 4 else exact.BatchNorm1d
+        norm = kinds(shape[1], affine=i % 3 != 2, bias=i % 3 == 0)
+        x, g = (KINDS[kind]((shape[0], prod(shape[1:])), tag).view(shape) * 2.0**-9 for tag in "xg")
+        found = []
+        for each in (None, fast):
+            passes.use(each)
+            layer = deepcopy(norm)
+            for _ in range(2):
+                y = layer(given := x.clone().requires_grad_())
+                found += [y.detach(), *torch.autograd.grad(y, [given, *layer.parameters()], g)]
+                layer.eval()
+            found += layer.buffers()
+        half = len(found) // 2
+        assert all(torch.equal(a, b) for a, b in zip(found[:half], found[half:], strict=True)), shape
+
+
+CONVOLUTIONS: list[tuple[Any, ...]] = [(2, 3, 3), (4, 6, (3, 2), (2, 1), (1, 2), (1, 2), 2), (1, 1, 1), (3, 2, 5, 3, 2)]
+
+
+@pytest.mark.usefixtures("route")
+@pytest.mark.parametrize("kind", KINDS)
+def test_convolutions_have_the_bits_of_plain_operations(kind: str) -> None:
+    for i, sizes in enumerate(CONVOLUTIONS):
+        shape = (7, sizes[0], 9, 8)
+        kinds: Any = exact.Conv2d
+        conv = kinds(*sizes, bias=i % 2 == 0)
+        x = KINDS[kind]((7, prod(shape[1:])), "x").view(shape)
+        images = pixels(7, prod(shape[1:])).view(shape)
+        found: list[list[Tensor]] = []
+        for each in (None, fast):
+            passes.use(each)
+            y = conv(given := x.clone().requires_grad_())
+            g = KINDS[kind]((7, y[0].numel()), "g").view(y.shape) * 2.0**-9
+            found.append([y.detach(), *torch.autograd.grad(y, [given, *conv.parameters()], g)])
+            for whole in (images, (images >> 1).to(torch.int8)):
+                y = conv(whole)
+                found[-1] += [y.detach(), *torch.autograd.grad(y, list(conv.parameters()), g)]
+        assert all(torch.equal(a, b) for a, b in zip(*found, strict=True)), sizes
+
+
+def check_normalisation() -> None:
+    assert trial.normalisation_agrees()
+
+
 SPOILT: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
     "the input": lambda x, w, g: functional.linear(x, w, None, 1.0),
     "the weight": lambda x, w, g: functional.linear(x, w, None, 1.0),
@@ -319,6 +369,11 @@ FAULTS: dict[str, tuple[str, Callable[[], Any], Callable[[], None]]] = {
     "fused in the hidden layers": ("hidden", lambda: contracting(kernels.hidden), check_hidden),
     "fused in the polynomial": ("loss_side", lambda: contracting(kernels.loss_side), check_sums),
     "fused in the logarithm": ("mean_losses", lambda: contracting(kernels.mean_losses), check_means),
+    "fused in normalising": ("normalise", lambda: contracting(kernels.normalise), check_normalisation),
+    "fused in its gradient": ("normal_below", lambda: contracting(kernels.normal_below), check_normalisation),
+    "fused in a convolution's outputs": (
+        "convolved", lambda: contracting(kernels.convolved),
+        lambda: test_convolutions_have_the_bits_of_plain_operations("normal")),
     "fused in the update": ("sgd", lambda: contracting(kernels.sgd), compiled(check_update, RATES)),
     "fused in the update of fused steps": (
         "update", lambda: contracting(kernels.update), compiled(check_fused, RATES)),

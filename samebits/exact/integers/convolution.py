@@ -12,8 +12,9 @@ from torch import Tensor
 
 from ..grid import INTEGERS
 from ..guard import Refused
+from ..parts import parts
 from ..windows import Windows, added, padded, views
-from . import plain
+from . import passes, plain
 from .functional import worth
 from .plain import Inputs, Rows
 from .products import ROUTES, Route, route
@@ -70,11 +71,21 @@ def forward(
     W = plain.rows(weight.flatten(1), multiply.dtype, "the weight")
     w = Rows(W.q.view(groups, m // groups, -1), W.step, W.total.view(groups, -1))
     patches = laid_out(X.q.view(x.shape), X.lift, windows, groups)
+    if (compiled := kernels(x.device, n, w.q.shape[-1])) is not None:
+        out = torch.empty(n, m, *windows.out, dtype=torch.float32, device=x.device)
+        compiled.affine(multiply(w.q, patches), X.step, X.lift, W, share, bias, out)
+        return out, Seen(patches, Inputs(X.q.new_zeros(0), X.step, X.lift), w, share, multiply, windows)
     each = Inputs(patches, at_each(X.step, windows), at_each(X.lift, windows))
     scaled = Rows(w.q, W.step.view(groups, -1), w.total)
     z = plain.affine(multiply(w.q, patches).mT, each, scaled, share, None if bias is None else bias.view(groups, -1))
     out = z.mT.reshape(m, n, *windows.out).transpose(0, 1).contiguous()
     return out, Seen(patches, Inputs(X.q.new_zeros(0), X.step, X.lift), w, share, multiply, windows)
+
+
+def kernels(device: torch.device, *sizes: int) -> Any:
+    """The compiled passes, where `prepare` has asked for them and they fit; else None."""
+    fast = passes.compiled(device, *sizes)
+    return None if fast is None else fast.CONVOLVED
 
 
 def laid_out(q: Tensor, lift: Tensor | int, windows: Windows, groups: int) -> Tensor:
@@ -92,25 +103,22 @@ def at_each(per_sample: Any, windows: Windows) -> Any:
     return per_sample.unsqueeze(-1).expand(-1, windows.out[0] * windows.out[1]).reshape(-1)
 
 
-def by_channel(g: Tensor) -> Tensor:
-    """Rows [m, n l] of g [n, m, ...]."""
-    return g.flatten(2).transpose(0, 1).flatten(1)
-
-
 def bias_gradient(g: Tensor) -> Tensor:
     """The sum over samples and positions, each channel on a grid of 22 bits."""
-    return plain.bias_gradient(by_channel(g).mT, "the gradient")
+    g = g.flatten(2)
+    top = plain.largest(plain.largest(g, -1), 0)
+    step, inverse = plain.steps(top, plain.exponents(top, plain.BIAS), "the gradient")
+    total = torch.zeros(top.shape, dtype=torch.float64, device=g.device)
+    for (part,) in parts(g):
+        total.add_((part * inverse.unsqueeze(-1)).round_().double().sum((0, 2)))
+    return total.to(torch.float32).mul_(step)
 
 
-def slices(h: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
-    """(q, both, step) of rows h [m, n]: q = 256 high + low, integers of 14 bits in float32 on a grid for each row, and
-    [2, m, n] the slices high, -64 ... 64, and low, -128 ... 127.
-    """
-    step, inverse = plain.steps(top := plain.largest(h, -1), plain.exponents(top, FINE), "the gradient")
-    q = (h * inverse.unsqueeze(-1)).round_()
+def slices(q: Tensor) -> tuple[Tensor, Tensor]:
+    """(high, low) of integers q = 256 high + low of 14 bits: high is -64 ... 64, and low -128 ... 127."""
     whole = q.to(torch.int32)
     high = (whole + (1 << (SLICE - 1))) >> SLICE
-    return q, torch.stack([high, whole - (high << SLICE)]).to(dtype), step
+    return high, whole - (high << SLICE)
 
 
 def weight_gradient(g: Tensor, seen: Seen) -> Tensor:
@@ -118,14 +126,27 @@ def weight_gradient(g: Tensor, seen: Seen) -> Tensor:
 
     The two slices are summed by themselves and joined in float64, whose 53 bits no sum here fills.
     """
-    patches, x, _, share, multiply, windows = seen
-    h = by_channel(g if x.step is None else g * x.step.view(-1, 1, 1, 1))
-    q, both, step = slices(h, multiply.dtype)
-    groups, m, terms = len(patches), len(h) // len(patches), h.shape[-1]
-    left = both.view(2, groups, m, terms).transpose(0, 1).reshape(groups, 2 * m, terms)
-    high, low = multiply(left, patches.mT).double().view(groups, 2, m, patches.shape[1]).unbind(1)
-    lifted = (q.double() * at_each(x.lift, windows)).sum(-1).view(groups, -1, 1)
-    k = ((high * 2.0**SLICE + low) + lifted).to(torch.float32)
+    patches, x, _, share, multiply, _ = seen
+    g, groups = g.flatten(2), len(patches)
+    n, channels, positions = g.shape
+    scale = torch.ones(n, device=g.device) if x.step is None else x.step
+    lift = x.lift if isinstance(x.lift, Tensor) else torch.full((n,), x.lift, device=g.device)
+    # Each channel's grid is that of h = g 2^e_x, whose maximum is one of its samples' maxima: rounding keeps an order.
+    top = plain.largest(plain.largest(g, -1) * scale.unsqueeze(-1), 0)
+    step, inverse = plain.steps(top, plain.exponents(top, FINE), "the gradient")
+    both = torch.empty(2, channels, n, positions, dtype=multiply.dtype, device=g.device)
+    compiled = kernels(g.device, *g.shape)
+    lifted = torch.zeros(channels, dtype=torch.float64, device=g.device)
+    if compiled is not None:
+        lifted = compiled.slices(g, scale, inverse, lift, both)
+    for part, factor, up, place in () if compiled is not None else parts(g, scale, lift, both.transpose(0, 2)):
+        q = (part * factor.view(-1, 1, 1)).mul_(inverse.unsqueeze(-1)).round_()
+        for i, each in enumerate(slices(q)):
+            place[:, :, i].copy_(each)
+        lifted.add_((q.double().sum(-1) * up.double().unsqueeze(-1)).sum(0))
+    left = both.view(2, groups, channels // groups, n * positions).transpose(0, 1).flatten(1, 2)
+    high, low = multiply(left, patches.mT).double().view(groups, 2, -1, patches.shape[1]).unbind(1)
+    k = ((high * 2.0**SLICE + low) + lifted.view(groups, -1, 1)).to(torch.float32)
     result: Tensor = k.mul_((step * share).view(groups, -1, 1))
     return result
 
@@ -135,11 +156,16 @@ def input_gradient(g: Tensor, seen: Seen) -> Tensor:
     up where windows overlap, still as integers; float32(sum) 2^e.
     """
     _, _, w, _, multiply, windows = seen
-    n = len(g)
-    h = plain.rows((g * w.step.view(-1, 1, 1)).flatten(1), multiply.dtype, "the gradient")
     groups, m, k = w.q.shape
-    positions = windows.out[0] * windows.out[1]
-    q = h.q.view(n, groups, m, positions).transpose(0, 1).transpose(1, 2).reshape(groups, m, n * positions)
-    sums = multiply(w.q.mT.contiguous(), q).to(multiply.holding(m * windows.entries))
-    whole = added(sums.view(groups * k // windows.entries, windows.entries, n, *windows.out), windows)
-    return whole.transpose(0, 1).to(torch.float32).contiguous() * h.step.view(-1, 1, 1, 1)
+    turned, positions = w.q.mT.contiguous(), windows.out[0] * windows.out[1]
+    channels = groups * k // windows.entries
+    compiled = kernels(g.device)
+    add = added if compiled is None else compiled.added
+    below = torch.empty(len(g), channels, *windows.picture, dtype=torch.float32, device=g.device)
+    for part, place in parts(g, below):
+        h, n = plain.rows((part * w.step.view(-1, 1, 1)).flatten(1), multiply.dtype, "the gradient"), len(part)
+        q = h.q.view(n, groups, m, positions).transpose(0, 1).transpose(1, 2).reshape(groups, m, n * positions)
+        sums = multiply(turned, q).to(multiply.holding(m * windows.entries))
+        whole = add(sums.view(channels, windows.entries, n, *windows.out), windows)
+        place.copy_(whole.transpose(0, 1)).mul_(h.step.view(-1, 1, 1, 1))
+    return below

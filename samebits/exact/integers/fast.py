@@ -9,13 +9,14 @@ from torch import Tensor
 
 from ..grid import total_bits
 from ..guard import NonFinite
-from . import kernels
+from . import convolved, kernels, normalised
 from .layer import Gradients, Learning
 from .memory import Back, Inputs, Operands, Outputs, Pool, give
 from .products import Route
 
 Array = Any
 F32 = torch.float32
+CONVOLVED, NORMALISED = convolved, normalised  # the passes of other layers
 OPERANDS, OUTPUTS, BACK = Pool(Operands), Pool(Outputs), Pool(Back)
 
 

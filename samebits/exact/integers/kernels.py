@@ -25,6 +25,7 @@ ROUND = np.float32(1.5 * 2.0**23)  # added and taken off again it leaves a whole
 ROUND64 = 1.5 * 2.0**52
 MAGNITUDE = np.int32(0x7FFFFFFF)  # the bits of a float32 without its sign
 INFINITE = np.int32(0x7F800000)
+MAGNITUDE64 = np.int64(0x7FFFFFFFFFFFFFFF)
 POLYNOMIAL, LOGARITHM = np.array(EXP2), np.array(LOG)
 NUMERATOR = np.ldexp(1.0, np.arange(-64, 1) + 40)  # 2^(n + 40) of n = -64 ... 0
 ONE, ZERO = np.float32(1.0), np.float32(0.0)
@@ -414,3 +415,136 @@ def transposed(q: Array, out: Array) -> None:
         for j in range(q.shape[2]):
             for i in range(q.shape[1]):
                 out[s, j, i] = q[s, i, j]
+
+
+@compiled
+def sum_on_grid(x: Array, grid: float) -> Any:
+    """The sum of float64 x, which is overwritten, in steps of the grid that `grid` = 1.5 * 2^(52 + e) rounds to: added
+    to that, numbers have consecutive bits for consecutive multiples of 2^e, and integers are summed in any order.
+    """
+    one, bits, total = np.empty(1, np.float64), x.view(np.int64), np.int64(0)
+    one[0] = grid
+    for j in range(len(x)):
+        x[j] = x[j] + grid
+    for j in range(len(x)):
+        total += bits[j]
+    return total - one.view(np.int64)[0] * len(x)
+
+
+@compiled
+def top_of64(x: Array) -> Any:
+    """The largest magnitude's bits of float64 x."""
+    bits, top = x.view(np.int64), np.int64(0)
+    for j in range(len(x)):
+        top = max(top, bits[j] & MAGNITUDE64)
+    return top
+
+
+@compiled
+def deviations(x: Array, mean: Array, squared: bool, grid: Array, out: Array) -> None:
+    """Sums out [m], in steps of their grids, of d = x - mean, or of d d, for the rows x[:, c] of x [a, m, l]."""
+    d = np.empty(x.shape[2], np.float64)
+    for i in range(x.shape[0]):
+        for c in range(x.shape[1]):
+            for j in range(len(d)):
+                d[j] = np.float64(x[i, c, j]) - mean[c]
+            if squared:
+                for j in range(len(d)):
+                    d[j] = d[j] * d[j]
+            out[c] += sum_on_grid(d, grid[c])
+
+
+@compiled
+def normalise(x: Array, mean: Array, s: Array, w: Array, b: Array, y: Array) -> None:
+    """y = ((x - mean) / s) w + b."""
+    for i in range(x.shape[0]):
+        for c in range(x.shape[1]):
+            for j in range(x.shape[2]):
+                y[i, c, j] = ((np.float64(x[i, c, j]) - mean[c]) / s[c]) * w[c] + b[c]
+
+
+@compiled
+def normal_tops(g: Array, x: Array, mean: Array, s: Array, w: Array, tops: Array) -> None:
+    """The greatest magnitudes tops [2, m] of g X and of h X, with X = (x - mean) / s and h = g w."""
+    a, b, bits = np.empty(x.shape[2], np.float64), np.empty(x.shape[2], np.float64), tops.view(np.int64)
+    for i in range(x.shape[0]):
+        for c in range(x.shape[1]):
+            for j in range(len(a)):
+                upstream, X = np.float64(g[i, c, j]), (np.float64(x[i, c, j]) - mean[c]) / s[c]
+                a[j], b[j] = upstream * X, (upstream * w[c]) * X
+            bits[0, c] = max(bits[0, c], top_of64(a))
+            bits[1, c] = max(bits[1, c], top_of64(b))
+
+
+@compiled
+def normal_sums(g: Array, x: Array, mean: Array, s: Array, w: Array, grid: Array, out: Array) -> None:
+    """Sums out [4, m], in steps of their grids, of g X, g, h and h X."""
+    t = np.empty((4, x.shape[2]), np.float64)
+    for i in range(x.shape[0]):
+        for c in range(x.shape[1]):
+            for j in range(t.shape[1]):
+                upstream, X = np.float64(g[i, c, j]), (np.float64(x[i, c, j]) - mean[c]) / s[c]
+                h = upstream * w[c]
+                t[0, j], t[1, j], t[2, j], t[3, j] = upstream * X, upstream, h, h * X
+            for k in range(4):
+                out[k, c] += sum_on_grid(t[k], grid[k, c])
+
+
+@compiled
+def normal_below(
+    g: Array, x: Array, mean: Array, s: Array, w: Array, first: Array, second: Array, out: Array
+) -> None:  # fmt: skip
+    """out = ((h - first) - X second) / s."""
+    for i in range(x.shape[0]):
+        for c in range(x.shape[1]):
+            for j in range(x.shape[2]):
+                X = (np.float64(x[i, c, j]) - mean[c]) / s[c]
+                out[i, c, j] = ((np.float64(g[i, c, j]) * w[c] - first[c]) - X * second[c]) / s[c]
+
+
+@compiled
+def convolved(
+    sums: Array, total: Array, w_step: Array, share: float, step: Array, lift: Array, bias: Array, z: Array
+) -> None:  # fmt: skip
+    """`plain.affine` of a convolution's sums [m, n, l], turned over to z [n, m, l]."""
+    for i in range(z.shape[0]):
+        for c in range(z.shape[1]):
+            scale, up = (w_step[c] * share) * step[i], np.int32(np.int32(total[c]) * np.int32(lift[i]))
+            for j in range(z.shape[2]):
+                z[i, c, j] = np.float32(np.int32(np.int32(sums[c, i, j]) + up)) * scale + bias[c]
+
+
+@compiled
+def sliced(g: Array, scale: Array, inverse: Array, lift: Array, both: Array, lifted: Array) -> None:
+    """Integers of 14 bits of g [n, m, l], as `convolution.slices` both [2, m, n, l]; lifted [m] is their sum times the
+    samples' lifts.
+    """
+    for i in range(g.shape[0]):
+        for c in range(g.shape[1]):
+            total = np.int64(0)
+            for j in range(g.shape[2]):
+                q = rounded((g[i, c, j] * scale[i]) * inverse[c])
+                high = np.int32(np.int32(q + np.int32(128)) >> np.int32(8))
+                both[0, c, i, j] = high
+                both[1, c, i, j] = np.int32(q - np.int32(high << np.int32(8)))
+                total += q
+            lifted[c] += total * np.int64(lift[i])
+
+
+@compiled
+def added(patches: Array, strides: Array, dilations: Array, whole: Array) -> None:
+    """`windows.added` of patches [c, rows, columns, n, *out], to padded pictures whole [c, n, ...] of zeros."""
+    channels, rows, columns, n, down, across = patches.shape
+    for c in range(channels):
+        for i in range(n):
+            for a in range(rows):
+                for b in range(columns):
+                    for r in range(down):
+                        place = whole[c, i, a * dilations[0] + r * strides[0], b * dilations[1] :]
+                        entries = patches[c, a, b, i, r]
+                        if strides[1] == 1:
+                            for j in range(across):
+                                place[j] += entries[j]
+                        else:
+                            for j in range(across):
+                                place[j * strides[1]] += entries[j]

@@ -11,13 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..convolution import Conv2d
 from ..functional import divisor, log_total, softmax_terms, total
 from ..grid import total_bits
 from ..modules import CrossEntropyLoss, Linear
+from ..normalization import BatchNorm2d
 from ..operands import share
 from ..optim import SGD
 from ..random import draws
-from . import fast, functional, kernels, passes, plain
+from . import fast, functional, kernels, normalised, passes, plain
 from .fused import Fused
 
 WIDTHS, BATCH, IMAGES = (40, 33, 17, 5), 16, 40  # widths that fill no register; a last minibatch that is short
@@ -37,7 +39,7 @@ def differs() -> str | None:
         same += [torch.equal(a, b) for a, b in zip(layers, layer_passes(), strict=True)]
     finally:
         passes.use(None)
-    return None if all(same) and hidden_agrees() and losses_agree() else DIFFER
+    return None if all(same) and hidden_agrees() and losses_agree() and normalisation_agrees() else DIFFER
 
 
 def reals(*shape: int, tag: str) -> Tensor:
@@ -53,7 +55,13 @@ def layer_passes() -> list[Tensor]:
     found = [functional.bias_gradient(g)]
     for inputs in (x, pixels):
         found += [functional.linear(inputs, w, b, 255.0), functional.weight_gradient(g, inputs, 255.0)]
-    return found
+    for layer in (Conv2d(5, 4, (3, 2), 2, 1), Conv2d(5, 6, 3), BatchNorm2d(5)):
+        x = nn.Parameter(reals(40, 5, 7, 9, tag="x"))
+        y = layer(x)
+        y.backward(reals(*y.shape, tag="g"))
+        found += [y.detach(), *(p.grad for p in (x, *layer.parameters()) if p.grad is not None)]
+    # Pixels' scale is no power of two, so that their products are rounded before the bias is added.
+    return [*found, Conv2d(5, 6, 3)(pixels[:, :60].reshape(12, 5, 5, 12)).detach()]
 
 
 def hidden_agrees() -> bool:
@@ -71,6 +79,20 @@ def hidden_agrees() -> bool:
         X.step.numpy()[None], b.numpy()[None], a.numpy()[None], q.numpy()[None], step.numpy()[None],
     )  # fmt: skip
     return all(torch.equal(mine, true) for mine, true in ((a, z), (q, above.q), (step, above.step)))
+
+
+def normalisation_agrees() -> bool:
+    """Whether normalising and its gradient have plain operations' bits in float64, before float32 hides the last."""
+    x, g = reals(400, 3, 17, tag="x"), reals(400, 3, 17, tag="g")
+    numbers = (reals(6, 1, 3, 1, tag="rows").double() / divisor(3, CPU) + 1.0).unbind()
+    w, b, mean, s, first, second = numbers
+    y, out = (torch.empty(x.shape, dtype=torch.float64) for _ in range(2))
+    normalised.normalise(x, w, b, mean, s, y)
+    normalised.below(g, x, mean, s, w, first, second, out)
+    X, h = (x.double() - mean) / s, g.double() * w
+    tops = [t.abs().amax((0, 2), keepdim=True) for t in (g.double() * X, h * X)]
+    true, mine = [X * w + b, ((h - first) - X * second) / s, *tops], [y, out, *normalised.tops(g, x, mean, s, w)]
+    return all(torch.equal(a, b) for a, b in zip(mine, true, strict=True))
 
 
 def losses_agree() -> bool:

@@ -28,3 +28,8 @@ def reason(error: OSError) -> str:
     """Say why a file cannot be read or written."""
     text = error.strerror or ""
     return REASONS.get(error.errno or 0, text[:1].lower() + text[1:] or str(error) or type(error).__name__)
+
+
+def brief(error: BaseException) -> str:
+    """Return the first line of what an error says."""
+    return str(error).partition("\n")[0] or type(error).__name__

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -34,6 +35,18 @@ def _layer(fan_in: int, fan_out: int, init_std: float | None, seed: int, tag: st
         return weight, uniform((fan_out,), seed, f"{tag}.bias", fan_in)
     weight = normal((fan_out, fan_in), init_std, seed, f"{tag}.weight")
     return weight, weight.new_zeros(fan_out)
+
+
+def draw_(layer: Any, name: str, init_std: float | None, seed: int) -> None:
+    """Draw a layer's weight and bias in place, under NAME.weight and NAME.bias, as `first_layers` draws them."""
+    fan_in = layer.weight[0].numel()
+    if init_std is None:
+        layer.weight.copy_(uniform(tuple(layer.weight.shape), seed, f"{name}.weight", fan_in))
+    else:
+        layer.weight.copy_(normal(tuple(layer.weight.shape), init_std, seed, f"{name}.weight"))
+    if layer.bias is not None:
+        first = uniform(tuple(layer.bias.shape), seed, f"{name}.bias", fan_in) if init_std is None else 0.0 * layer.bias
+        layer.bias.copy_(first)
 
 
 def order(images: int, seed: int, epoch: int) -> Tensor:

@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 
 from samebits import exact
-from samebits.exact import normal, uniform
 from samebits.learning.arithmetic import Arithmetic
+from samebits.learning.initial import draw_
+from samebits.learning.steps import Network
 from samebits.learning.wiring import BETWEEN, UntraceableError, is_layer, traced
 
 # What a layer is made with that is no part of what it is: the run's seeds and the layer's place decide these.
@@ -32,36 +33,6 @@ Layers = list[dict[str, Any]]  # of each: name, its place; layer, its class; arg
 
 class UnknownError(ValueError):
     """A layer that the arithmetic does not know, or that is none."""
-
-
-class Network(nn.Sequential):
-    """Layers, of images [N, H, W], which go in as [N, 1, H, W]: each gets what the one before gives, or what `inputs`
-    names, "" for the images.
-    """
-
-    def __init__(self, layers: OrderedDict[str, nn.Module], pixels: bool, inputs: dict[str, list[str]]) -> None:
-        super().__init__(layers)
-        self._pixels = pixels  # whether the images may stay 8-bit integers
-        self._inputs = inputs
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return logits [N, K] of images uint8 [N, H, W]."""
-        return [Z for _, _, Z in self.steps(images)][-1]
-
-    def steps(self, images: Tensor) -> Iterator[tuple[str, nn.Module, Tensor]]:
-        """Yield each layer's name, the layer and what it gives."""
-        before, given = "", {"": self.entrance(images)}
-        for name, layer in self.named_children():
-            given[name] = layer(*(given[each] for each in self._inputs.get(name, [before])))
-            yield name, layer, given[name]
-            if not self._inputs:
-                del given[before]
-            before = name
-
-    def entrance(self, images: Tensor) -> Tensor:
-        """Return what the first layer gets: pixels [N, 1, H, W], or their shares of 255 where it takes no integers."""
-        X = images.unsqueeze(-3)
-        return X if self._pixels else exact.divide(X.double(), 255).to(next(self.parameters()).dtype)
 
 
 RESERVED = {*dir(Network(OrderedDict(), False, {}))}  # what no layer can be called
@@ -248,19 +219,8 @@ def first_network(
             if hasattr(layer, attribute):
                 setattr(layer, attribute, value)
         if type(layer).__name__ in WEIGHTED:
-            _draw(layer, name, init_std, seed)
+            draw_(layer, name, init_std, seed)
     return net.to(where)
-
-
-def _draw(layer: Any, name: str, init_std: float | None, seed: int) -> None:
-    fan_in = layer.weight[0].numel()
-    if init_std is None:
-        layer.weight.copy_(uniform(tuple(layer.weight.shape), seed, f"{name}.weight", fan_in))
-    else:
-        layer.weight.copy_(normal(tuple(layer.weight.shape), init_std, seed, f"{name}.weight"))
-    if layer.bias is not None:
-        first = uniform(tuple(layer.bias.shape), seed, f"{name}.bias", fan_in) if init_std is None else 0.0 * layer.bias
-        layer.bias.copy_(first)
 
 
 def first_networks(

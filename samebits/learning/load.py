@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from samebits.base.errors import UserError
+from samebits.base.errors import UserError, brief
 from samebits.exact.operands import REAL
 from samebits.learning.arithmetic import Arithmetic
 from samebits.learning.concise import network
@@ -64,11 +64,6 @@ def load_networks(
     if shape != [1, len(description.classes)] or any(len(x) != len(nets) for x in state.values()):
         raise UserError(f"{path} does not hold the models that it describes{remedy(path)}")
     return nets
-
-
-def brief(error: BaseException) -> str:
-    """Return the first line of what an error says."""
-    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def load_trained(path: Path, wanted: Description, ops: Arithmetic, where: torch.device | str) -> list[nn.Sequential]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from samebits import exact
 from samebits.base import paths
-from samebits.base.errors import UserError, reason
+from samebits.base.errors import UserError, brief, reason
 from samebits.datasets.arrays import load_summary
 from samebits.datasets.split import Split
 from samebits.exact import NonFinite
@@ -23,7 +23,6 @@ from samebits.learning.arithmetic import Arithmetic, arithmetic
 from samebits.learning.course import Course
 from samebits.learning.layers import (
     Layers,
-    Network,
     UnknownError,
     built,
     described,
@@ -33,9 +32,9 @@ from samebits.learning.layers import (
     missing,
     through,
 )
-from samebits.learning.load import brief
 from samebits.learning.run import Trained, complete, require_sizes, splits_of
 from samebits.learning.separate import Separate, Start, build
+from samebits.learning.steps import Network
 
 if TYPE_CHECKING:
     from samebits.base.params import Network as Block

@@ -15,8 +15,9 @@ from samebits.exact import at
 from samebits.learning.arithmetic import Arithmetic
 from samebits.learning.concise import call
 from samebits.learning.hits import hits
-from samebits.learning.layers import Network, library
+from samebits.learning.layers import library
 from samebits.learning.learner import VELOCITY, Learner
+from samebits.learning.steps import Network
 
 if TYPE_CHECKING:
     from samebits.base.params import Network as Block
@@ -106,11 +107,12 @@ def judged(net: Network, dtype: torch.dtype) -> Network:
 def build(ops: Arithmetic, start: Start, block: Block) -> Separate:
     """Return the learner of `block`: its networks, their loss and their optimizers."""
     layers = library(ops)
-    optimizers = cast(Any, exact if layers is exact else torch.optim)
+    of = cast(Any, exact if layers is exact else torch.optim)
+    optimizers = {"SGD": of.SGD, "Adam": of.Adam, "AdamW": of.AdamW}
     loss = cast(Any, layers).CrossEntropyLoss(label_smoothing=block.label_smoothing)
 
     def optimizer(weights: Iterator[nn.Parameter]) -> Any:
-        return getattr(optimizers, block.optimizer)(weights, **block.rates)
+        return optimizers[block.optimizer](weights, **block.rates)
 
     def rate(step: int) -> float:
         return block.lr if block.schedule == "constant" else block.lr * ((start.steps - step) / start.steps)

@@ -9,31 +9,10 @@ from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional as F
 
-
-class Add(nn.Module):
-    """The sum of two outputs of one shape, as of a residual connection (He et al. 2016)."""
-
-    def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        """Return a + b. Raises ValueError for different shapes: a broadcast's gradient would be a sum in any order."""
-        if a.shape != b.shape:
-            raise ValueError(f"{list(a.shape)} and {list(b.shape)} cannot be added: they should be of one shape")
-        return a + b
-
-
-class Cat(nn.Module):
-    """Outputs side by side, along the channels unless another axis is said."""
-
-    def __init__(self, dim: int = 1) -> None:
-        super().__init__()
-        self.dim = dim
-
-    def forward(self, *outputs: Tensor) -> Tensor:
-        """Return the outputs as one."""
-        return torch.cat(outputs, self.dim)
-
+from samebits.learning.steps import Add, Cat
 
 BETWEEN: dict[str, type[nn.Module]] = {"Add": Add, "Cat": Cat, "Flatten": nn.Flatten, "ReLU": nn.ReLU}
 CALLS: dict[object, str] = {  # in a forward, and the layer that is meant

@@ -17,7 +17,9 @@ from tests.exact import operations, reader
 from tests.made import layers, small
 
 LEARNING = sorted((ROOT / "samebits/learning").glob("*.py"))
-APART = ("float32.py", "run.py")  # the control; what goes from files to files and shares out seeds
+# The control; what goes from files to files and shares out seeds; what asks for layers and writes them down: `steps`,
+# `initial` and `separate` compute
+APART = ("float32.py", "run.py", "own.py", "layers.py", "wiring.py")
 FILES = [ROOT / "samebits/exact", *(file for file in LEARNING if file.name not in APART)]
 
 

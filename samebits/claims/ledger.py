@@ -25,7 +25,7 @@ LOCK = Path(".dvc/tmp/ledger.lock")
 PATIENCE = 60  # seconds; an append takes milliseconds
 SAME = "same"  # the outcome where every hash came out
 # What `samebits machines` must compute, without the report: dvc.lock does not know of it. No dataset has a hyphen.
-WITNESS = {"machine-witness": "04f37363b9e1b21a"}
+WITNESS = {"machine-witness": "c96d76f49f80589c"}
 
 Hashes = dict[str, str]  # by the name of a result: DATASET, all that is made for it but the report, or DATASET/RUN
 

@@ -52,7 +52,7 @@ def test_a_kind_computes_the_committed_bits_and_this_machines(name: str, answers
 
 def test_every_part_is_there(answers: Answers) -> None:
     names = [part.split("/")[0] for part in answers.of(kinds.HERE).exact]
-    assert [names.count(folder) for folder in ("models", "metrics", "predictions", "reports")] == [9, 12, 3, 56]
+    assert [names.count(folder) for folder in ("models", "metrics", "predictions", "reports")] == [15, 18, 5, 72]
 
 
 def test_float32_splits(answers: Answers) -> None:

@@ -1,5 +1,6 @@
 """params.yaml as typed values: an unknown key, a wrong type or an impossible value gets no further than here."""
 
+import functools
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -171,5 +172,10 @@ def _with_blocks(values: Any) -> type[Params]:
     """What params.yaml must hold: a block more for each network that it names, where those are names at all."""
     names = values.get("networks") if isinstance(values, dict) else None
     known = [name for name in names if isinstance(name, str) and name.isidentifier()] if isinstance(names, list) else ()
-    blocks: dict[str, Any] = {name: (Network, ...) for name in known if not hasattr(Params, name)}
-    return create_model("Params", __base__=Params, **{n: b for n, b in blocks.items() if n not in Params.model_fields})
+    return _form(tuple(name for name in known if not hasattr(Params, name) and name not in Params.model_fields))
+
+
+@functools.cache  # so that equal parameters are of one class
+def _form(networks: tuple[str, ...]) -> type[Params]:
+    blocks: dict[str, Any] = dict.fromkeys(networks, (Network, ...))
+    return create_model("Params", __base__=Params, **blocks) if blocks else Params

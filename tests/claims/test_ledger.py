@@ -61,7 +61,7 @@ def lock():
 def test_a_result_is_known_by_all_its_outputs_but_the_report(lock):
     found = ledger.results(lock)
     assert [name for name in found if "digits" in name] == [
-        "digits", "digits/concise", "digits/mlp", "digits/scratch"
+        "digits", "digits/concise", "digits/lenet", "digits/mlp", "digits/scratch"
     ]  # fmt: skip
     assert {name.partition("/")[0] for name in found} == {"digits", "fashion_mnist", "mnist"}
     for stage, entry in lock.items():
@@ -83,7 +83,7 @@ def test_one_dataset_alone_has_the_hashes_that_it_has_among_others(lock):
 
 
 def test_the_code_is_what_stages_depend_on_and_no_more(lock, tmp_path):
-    for name in ("samebits", "stages"):
+    for name in ("samebits", "stages", "networks"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     before = ledger.code(lock, tmp_path)
     assert before == ledger.code(lock, ROOT)

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file
 
+from samebits.learning.arithmetic import arithmetic
+from samebits.learning.own import asked
 from tests.conftest import ROOT, make_checkout, run
 from tests.docs.test_tutorial import BLOCK
 from tests.stages.test_networks import QUICK
@@ -17,8 +19,11 @@ PAGE = ROOT / "docs/your-model.md"
 
 def test_the_page(tmp_path):
     folder = make_checkout(tmp_path / "samebits")
-    (kind, source), (yaml, block), (sh, commands) = BLOCK.findall(PAGE.read_text())
-    assert (kind, yaml, sh) == ("python", "yaml", "sh")
+    (kind, source), (yaml, block), (second, residual), (sh, commands) = BLOCK.findall(PAGE.read_text())
+    assert (kind, yaml, second, sh) == ("python", "yaml", "python", "sh")
+    (tmp_path / "residual.py").write_text(residual)
+    layers = asked(tmp_path / "residual.py", arithmetic("exact"), (8, 8), 10, {})
+    assert [each["layer"] for each in layers].count("Add") == 2
     named, body = source.split("\n", 1)
     (folder / named.removeprefix("# ")).write_text(body)
     said, block = block.split("\n", 1)
@@ -48,6 +53,7 @@ def typed(folder: Path, command: str) -> str:
     return done.stdout + done.stderr
 
 
-def test_it_is_on_two_screens():
-    assert len(PAGE.read_text().splitlines()) <= 100
-    assert "<!-- table -->" in PAGE.read_text().partition("## LeNet\n")[2]
+def test_the_walk_is_short_and_lenet_has_its_table():
+    walk, _, lenet = PAGE.read_text().partition("## LeNet\n")
+    assert len(walk.splitlines()) <= 110
+    assert len([line for line in lenet.splitlines() if "MNIST | test" in line]) == 4

@@ -181,18 +181,23 @@ def line(name: str, row: list[float], base: list[float], goal: float | None) -> 
     return text if goal is None else f"{text}  goal {goal}: {'reached' if ratio <= goal else 'MISSED'}"
 
 
-def main() -> None:
-    """Measure with one thread and with two, as this processor is and held to AVX2."""
-    print(f"{processor()}, {os.cpu_count()} cores, torch {torch.__version__}")
+def measured(module: str, *threads: str) -> None:
+    """Run `python -m MODULE measure` with so many threads each, as this processor is and held to AVX2."""
     kinds = {"as it is": {}, "held to AVX2, without VNNI": WITHOUT_VNNI}
     if platform.machine().lower() not in ("x86_64", "amd64"):
         kinds.popitem()
     for kind, settings in kinds.items():
         print(f"\nthe processor {kind}:", flush=True)
         environ = {name: value for name, value in os.environ.items() if name not in (settings and INSTRUCTIONS)}
-        for threads in ("1", "2"):
-            line = [sys.executable, "-m", "benchmarks.epoch", "measure"]
-            subprocess.run(line, env={**environ, **settings, "OMP_NUM_THREADS": threads}, check=True)
+        for count in threads:
+            line = [sys.executable, "-m", module, "measure"]
+            subprocess.run(line, env={**environ, **settings, "OMP_NUM_THREADS": count}, check=True)
+
+
+def main() -> None:
+    """Measure with one thread and with two."""
+    print(f"{processor()}, {os.cpu_count()} cores, torch {torch.__version__}")
+    measured("benchmarks.epoch", "1", "2")
 
 
 if __name__ == "__main__":

@@ -3,17 +3,14 @@
 Each measurement is a process of its own, with one thread, as this processor is and held to AVX2; the two take turns.
 """
 
-import os
-import platform
 import statistics
-import subprocess
 import sys
 import time
 from typing import Any, cast
 
 import torch
 
-from benchmarks.epoch import INSTRUCTIONS, WITHOUT_VNNI, processor
+from benchmarks.epoch import measured, processor
 from networks.lenet import network
 from samebits import exact
 from samebits.exact.integers.products import route
@@ -68,16 +65,9 @@ def measure() -> None:
 
 
 def main() -> None:
-    """Measure as this processor is and held to AVX2."""
+    """Measure with one thread."""
     print(f"{processor()}, torch {torch.__version__}")
-    kinds = {"as it is": {}, "held to AVX2, without VNNI": WITHOUT_VNNI}
-    if platform.machine().lower() not in ("x86_64", "amd64"):
-        kinds.popitem()
-    for kind, settings in kinds.items():
-        print(f"\nthe processor {kind}:", flush=True)
-        environ = {name: value for name, value in os.environ.items() if name not in (settings and INSTRUCTIONS)}
-        line = [sys.executable, "-m", "benchmarks.lenet", "measure"]
-        subprocess.run(line, env={**environ, **settings, "OMP_NUM_THREADS": "1"}, check=True)
+    measured("benchmarks.lenet", "1")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from samebits.base import dvc, git, paths
 from samebits.base.alone import alone
 from samebits.base.errors import UserError
 from samebits.base.yaml import read_yaml
-from samebits.claims import pipeline
+from samebits.claims import overlays, pipeline
 from samebits.datasets import sources
 
 CODE = ("stages", "samebits", paths.NETWORKS)
@@ -101,16 +101,7 @@ def set_params(project: Path, changes: Mapping[str, Any]) -> None:
     values = read_yaml(path)
     if not isinstance(values, dict):
         raise UserError(f"{paths.PARAMS} holds no keys: {', '.join(changes)} cannot be set in the copy of it")
-    _merge(values, changes)
-    YAML().dump(values, path)
-
-
-def _merge(values: dict[str, Any], changes: Mapping[str, Any]) -> None:
-    for key, value in changes.items():
-        if isinstance(value, Mapping) and isinstance(values.get(key), dict):
-            _merge(values[key], value)
-        else:
-            values[key] = value
+    YAML().dump(overlays.merge(values, changes), path)
 
 
 def repro(targets: list[str], project: Path, environment: Mapping[str, str], *options: str) -> None:

@@ -1,6 +1,6 @@
 """claims.yaml: what dvc.lock claims beside params.yaml, so that it is claimed and costs no `make repro` a minute."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ def merged(dataset: str) -> dict[str, Any]:
     return merge(values, keys)
 
 
-def merge(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+def merge(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """Return keys with others in place of some, at any depth."""
     both = {key: merge(values[key], new) if isinstance(new, dict) and isinstance(values.get(key), dict) else new
             for key, new in changes.items()}  # fmt: skip
